@@ -1,0 +1,68 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+/// Every Swift target is built alike: memory safety is spelled out and a warning is an error.
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .enableUpcomingFeature("InternalImportsByDefault"),
+  .enableUpcomingFeature("ExistentialAny"),
+  .enableExperimentalFeature("Lifetimes"),
+  .treatAllWarnings(as: .error),
+]
+
+func room(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: dependencies, swiftSettings: settings)
+}
+
+func tests(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
+  .testTarget(name: name, dependencies: ["TestSupport"] + dependencies, swiftSettings: settings)
+}
+
+func library(_ name: String, pkgConfig: String, package: String) -> Target {
+  .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
+}
+
+let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
+let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let package = Package(
+  name: "casync",
+  products: [
+    .executable(name: "casync", targets: ["CasyncCLI"]),
+    .library(name: "Casync", targets: ["Casync"]),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+  ],
+  targets: [
+    .target(name: "CKernels"),
+    .target(name: "CLinux"),
+    library("CCrypto", pkgConfig: "libcrypto", package: "libssl-dev"),
+    library("CZstd", pkgConfig: "libzstd", package: "libzstd-dev"),
+    library("CLzma", pkgConfig: "liblzma", package: "liblzma-dev"),
+    library("CZlib", pkgConfig: "zlib", package: "zlib1g-dev"),
+    library("CNbd", pkgConfig: "libnbd", package: "libnbd-dev"),
+
+    room("CasyncFormat"),
+    room("CasyncIO", ["CLinux", "CNbd", system]),
+    room("CasyncChunking", ["CKernels", "CCrypto", "CZstd", "CLzma", "CZlib", "CasyncFormat"]),
+    room("CasyncStore", ["CasyncFormat", "CasyncIO", "CasyncChunking", system]),
+    room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", system]),
+    .executableTarget(
+      name: "CasyncCLI",
+      dependencies: ["Casync", "CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", system, arguments],
+      swiftSettings: settings),
+
+    .target(
+      name: "TestSupport", dependencies: ["CasyncIO", system], path: "Tests/TestSupport",
+      swiftSettings: settings),
+    tests("CasyncFormatTests", ["CasyncFormat"]),
+    tests("CasyncIOTests", ["CasyncIO"]),
+    tests("CasyncChunkingTests", ["CasyncChunking", "CasyncFormat"]),
+    tests("CasyncStoreTests", ["CasyncStore", "CasyncChunking", "CasyncFormat", "CasyncIO"]),
+    tests("CasyncTests", ["Casync", "CasyncStore", "CasyncChunking", "CasyncFormat", "CasyncIO"]),
+    tests("InteropTests", ["CasyncFormat", "CasyncIO"]),
+  ]
+)
