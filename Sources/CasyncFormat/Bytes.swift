@@ -35,3 +35,26 @@ extension [UInt8] {
     for index in 0..<4 { append(word: id.words[index]) }
   }
 }
+
+extension RawSpan {
+  /// The bytes in an array of their own.
+  package func copy() -> [UInt8] {
+    [UInt8](unsafeUninitializedCapacity: byteCount) { output, count in
+      withUnsafeBytes { bytes in
+        // SAFETY: the output has room for exactly the bytes of this span, and does not overlap it.
+        unsafe UnsafeMutableRawBufferPointer(output).copyMemory(from: bytes)
+      }
+      count = byteCount
+    }
+  }
+}
+
+extension [UInt8] {
+  /// The array's bytes, borrowed.
+  package var rawSpan: RawSpan {
+    @_lifetime(borrow self) get {
+      // SAFETY: a UInt8 has no padding, so every byte of the span is initialised.
+      unsafe span.bytes
+    }
+  }
+}

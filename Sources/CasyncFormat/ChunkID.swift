@@ -34,7 +34,7 @@ public struct ChunkID: Hashable, Sendable {
       }
     }
     guard high == nil, bytes.count == 32 else { return nil }
-    self.init(bytes.span.bytes)
+    self.init(bytes.rawSpan)
   }
 
   /// The 64 lower-case hexadecimal digits of the digest.

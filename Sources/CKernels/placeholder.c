@@ -1,0 +1,1 @@
+int casync_kernels_placeholder;
