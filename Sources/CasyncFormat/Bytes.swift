@@ -39,13 +39,8 @@ extension [UInt8] {
 extension RawSpan {
   /// The bytes in an array of their own.
   package func copy() -> [UInt8] {
-    [UInt8](unsafeUninitializedCapacity: byteCount) { output, count in
-      withUnsafeBytes { bytes in
-        // SAFETY: the output has room for exactly the bytes of this span, and does not overlap it.
-        unsafe UnsafeMutableRawBufferPointer(output).copyMemory(from: bytes)
-      }
-      count = byteCount
-    }
+    // SAFETY: the array copies the bytes before the pointer goes out of scope.
+    unsafe withUnsafeBytes { unsafe [UInt8]($0) }
   }
 }
 

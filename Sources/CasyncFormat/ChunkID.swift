@@ -39,16 +39,18 @@ public struct ChunkID: Hashable, Sendable {
 
   /// The 64 lower-case hexadecimal digits of the digest.
   public var hex: String {
-    let digits: StaticString = "0123456789abcdef"
-    return String(unsafeUninitializedCapacity: 64) { output in
-      for index in 0..<32 {
-        let byte = Int(truncatingIfNeeded: words[index / 8] >> UInt64(index % 8 * 8)) & 0xff
-        // SAFETY: the capacity is 64, index * 2 + 1 is at most 63, and a nibble is at most 15.
-        unsafe output[index * 2] = unsafe digits.utf8Start[byte >> 4]
-        unsafe output[index * 2 + 1] = unsafe digits.utf8Start[byte & 15]
-      }
-      return 64
+    var digits = [UInt8]()
+    digits.reserveCapacity(64)
+    for index in 0..<32 {
+      let byte = UInt8(truncatingIfNeeded: words[index / 8] >> UInt64(index % 8 * 8))
+      digits.append(Self.digit(byte >> 4))
+      digits.append(Self.digit(byte & 15))
     }
+    return String(decoding: digits, as: UTF8.self)
+  }
+
+  private static func digit(_ nibble: UInt8) -> UInt8 {
+    nibble < 10 ? UInt8(ascii: "0") + nibble : UInt8(ascii: "a") + nibble - 10
   }
 
   public static func == (a: ChunkID, b: ChunkID) -> Bool {
