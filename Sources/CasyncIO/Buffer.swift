@@ -1,0 +1,74 @@
+internal import CLinux
+internal import Glibc
+
+/// A block of memory aligned to pages, for whole-block I/O; freed with its last reference.
+///
+/// `@unchecked Sendable`: whoever holds a buffer agrees with the others who writes and who reads; in the data path a
+/// buffer has one writer at a time and is read only after it was written.
+@safe package final class Buffer: @unchecked Sendable {
+  /// Alignment of the memory in bytes.
+  package static let alignment = 4096
+
+  private let memory: UnsafeMutableRawBufferPointer
+
+  /// Zeroed memory of `count` bytes.
+  package init(count: Int) {
+    // SAFETY: the memory is initialised to zero right away, and owned by this object alone.
+    unsafe memory = .allocate(byteCount: max(count, 1), alignment: Self.alignment)
+    unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
+  deinit {
+    unsafe memory.deallocate()
+  }
+
+  /// Number of bytes.
+  package var count: Int { unsafe memory.count }
+
+  /// All bytes, borrowed.
+  package var bytes: RawSpan {
+    @_lifetime(borrow self) get {
+      // SAFETY: the memory is initialised and lives as long as the borrowed object.
+      let span = unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(memory))
+      return unsafe _overrideLifetime(span, borrowing: self)
+    }
+  }
+
+  /// Calls `body` with the bytes in `range`, to be written.
+  /// - Precondition: `range` lies inside the buffer.
+  package func write<Result, Failure: Error>(
+    in range: Range<Int>, _ body: (inout MutableRawSpan) throws(Failure) -> Result
+  ) throws(Failure) -> Result {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside the buffer")
+    // SAFETY: the range lies inside the memory, which outlives the call.
+    var span = unsafe MutableRawSpan(_unsafeBytes: pointer(range))
+    return try body(&span)
+  }
+
+  /// Fills `range` with zeros.
+  package func zero(_ range: Range<Int>) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= count, "range outside the buffer")
+    unsafe pointer(range).initializeMemory(as: UInt8.self, repeating: 0)
+  }
+
+  /// Copies `range` of `source` to `offset`; the two may be the same buffer and overlap.
+  package func copy(_ range: Range<Int>, of source: Buffer, to offset: Int) {
+    precondition(range.lowerBound >= 0 && range.upperBound <= source.count, "range outside the buffer")
+    precondition(offset >= 0 && offset + range.count <= count, "range outside the buffer")
+    // SAFETY: both ranges were checked; memmove allows overlap.
+    unsafe pointer(offset..<offset + range.count).copyMemory(from: UnsafeRawBufferPointer(source.pointer(range)))
+  }
+
+  /// The bytes of `source` at `offset`.
+  package func copy(_ source: RawSpan, to offset: Int) {
+    precondition(offset >= 0 && offset + source.byteCount <= count, "range outside the buffer")
+    unsafe source.withUnsafeBytes { bytes in
+      unsafe pointer(offset..<offset + bytes.count).copyMemory(from: bytes)
+    }
+  }
+
+  /// For the system calls of this module; `range` was checked by the caller.
+  func pointer(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
+    unsafe UnsafeMutableRawBufferPointer(rebasing: memory[range])
+  }
+}
