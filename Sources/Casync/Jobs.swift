@@ -62,3 +62,72 @@ public struct CheckSummary: Sendable {
   public let bytes: UInt64
   public let bad: [Bad]
 }
+
+/// Compare a device or file with an index.
+public struct VerifyRequest: Sendable {
+  public var index: String
+  /// A block device, a file, or an NBD URI.
+  public var target: String
+  public var workers: Int?
+
+  public init(index: String, target: String) {
+    self.index = index
+    self.target = target
+  }
+}
+
+/// The digest of a file, a device (as far as its file system goes), standard input, or the image of an index.
+public struct DigestRequest: Sendable {
+  public var input: String
+  public var stores: [String]
+  /// For a plain input; the image of an index always gets SHA-512/256, as casync does.
+  public var digest: DigestAlgorithm = .sha512_256
+  /// Whether the input is an index whose image is digested.
+  public var isIndex: Bool
+
+  public init(input: String, isIndex: Bool, stores: [String]) {
+    self.input = input
+    self.isIndex = isIndex
+    self.stores = stores
+  }
+}
+
+/// What an update from one index to another costs.
+public struct DiffRequest: Sendable {
+  public var old: String
+  public var new: String
+  /// Where the compressed sizes are looked up; none gives no download size.
+  public var stores: [String]
+
+  public init(old: String, new: String, stores: [String]) {
+    self.old = old
+    self.new = new
+    self.stores = stores
+  }
+}
+
+/// Remove from a store what no index names.
+public struct CollectionRequest: Sendable {
+  public var indexes: [String]
+  public var store: String
+  public var dryRun = false
+  /// Chunks younger than this stay, for a writer that does not lock the store; `nil`: all may go.
+  public var grace: Duration?
+
+  public init(indexes: [String], store: String) {
+    self.indexes = indexes
+    self.store = store
+  }
+}
+
+/// Compare every chunk of a store with its name.
+public struct CheckRequest: Sendable {
+  public var store: String
+  /// Move bad chunks aside.
+  public var repair = false
+  public var workers: Int?
+
+  public init(store: String) {
+    self.store = store
+  }
+}
