@@ -54,7 +54,8 @@ public struct ChunkID: Hashable, Sendable {
   }
 
   public static func == (a: ChunkID, b: ChunkID) -> Bool {
-    a.words[0] == b.words[0] && a.words[1] == b.words[1] && a.words[2] == b.words[2] && a.words[3] == b.words[3]
+    a.words[0] == b.words[0] && a.words[1] == b.words[1] && a.words[2] == b.words[2]
+      && a.words[3] == b.words[3]
   }
 
   public func hash(into hasher: inout Hasher) {

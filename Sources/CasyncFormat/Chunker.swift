@@ -16,7 +16,9 @@ public enum Chunker: Equatable, Sendable {
 
   /// The chunker that the sizes of an index header name.
   package init(headerSizes sizes: ChunkSizes) {
-    if sizes.min == 4096, sizes.max == 4 * sizes.average + 1, let image = Chunker.image(checking: sizes.average) {
+    if sizes.min == 4096, sizes.max == 4 * sizes.average + 1,
+      let image = Chunker.image(checking: sizes.average)
+    {
       self = image
     } else {
       self = .buzhash(sizes)

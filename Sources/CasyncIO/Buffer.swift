@@ -56,7 +56,8 @@ internal import Glibc
     precondition(range.lowerBound >= 0 && range.upperBound <= source.count, "range outside the buffer")
     precondition(offset >= 0 && offset + range.count <= count, "range outside the buffer")
     // SAFETY: both ranges were checked; memmove allows overlap.
-    unsafe pointer(offset..<offset + range.count).copyMemory(from: UnsafeRawBufferPointer(source.pointer(range)))
+    unsafe pointer(offset..<offset + range.count).copyMemory(
+      from: UnsafeRawBufferPointer(source.pointer(range)))
   }
 
   /// The bytes of `source` at `offset`.

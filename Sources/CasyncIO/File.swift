@@ -42,14 +42,18 @@ package final class File: Sendable {
   /// open(2), with O_CLOEXEC; for reading unless `flags` say otherwise.
   /// - Throws: `SystemError`.
   package static func open(_ path: String, _ flags: Flags = [], mode: UInt32 = 0o666) throws -> File {
-    let (descriptor, number) = retrying { unsafe casync_open(path, flags.rawValue | O_CLOEXEC | O_NOCTTY, mode) }
+    let (descriptor, number) = retrying {
+      unsafe casync_open(path, flags.rawValue | O_CLOEXEC | O_NOCTTY, mode)
+    }
     guard descriptor >= 0 else { throw SystemError("open", path, errno: number) }
     return File(descriptor: descriptor, path: path, owned: true)
   }
 
   /// openat(2) below this directory.
   package func open(below name: String, _ flags: Flags = [], mode: UInt32 = 0o666) throws -> File {
-    let (descriptor, number) = retrying { unsafe casync_openat(self.descriptor, name, flags.rawValue | O_CLOEXEC, mode) }
+    let (descriptor, number) = retrying {
+      unsafe casync_openat(self.descriptor, name, flags.rawValue | O_CLOEXEC, mode)
+    }
     guard descriptor >= 0 else { throw SystemError("open", "\(path)/\(name)", errno: number) }
     return File(descriptor: descriptor, path: "\(path)/\(name)", owned: true)
   }
@@ -67,7 +71,9 @@ extension File {
       // SAFETY: the range lies inside the buffer, which this call borrows.
       let memory = unsafe buffer.pointer(range.lowerBound + done..<range.upperBound)
       let place = offset + UInt64(done)
-      let (count, number) = retrying { unsafe pread(descriptor, memory.baseAddress, memory.count, off_t(place)) }
+      let (count, number) = retrying {
+        unsafe pread(descriptor, memory.baseAddress, memory.count, off_t(place))
+      }
       guard count >= 0 else { throw SystemError("read", path, at: place, errno: number) }
       if count == 0 { break }
       done += count
@@ -98,7 +104,9 @@ extension File {
       // SAFETY: the range lies inside the buffer, which this call borrows.
       let memory = unsafe buffer.pointer(range.lowerBound + done..<range.upperBound)
       let place = offset + UInt64(done)
-      let (count, number) = retrying { unsafe pwrite(descriptor, memory.baseAddress, memory.count, off_t(place)) }
+      let (count, number) = retrying {
+        unsafe pwrite(descriptor, memory.baseAddress, memory.count, off_t(place))
+      }
       guard count >= 0 else { throw SystemError("write", path, at: place, errno: number) }
       guard count > 0 else { throw SystemError("write", path, at: place, errno: ENOSPC) }
       done += count
@@ -227,7 +235,8 @@ extension File {
 
   /// Tells the kernel that `range` will be read front to back soon. A hint: what becomes of it does not matter.
   package func willRead(_ range: Range<UInt64>) {
-    posix_fadvise(descriptor, off_t(clamping: range.lowerBound), off_t(clamping: range.count), POSIX_FADV_WILLNEED)
+    posix_fadvise(
+      descriptor, off_t(clamping: range.lowerBound), off_t(clamping: range.count), POSIX_FADV_WILLNEED)
   }
 
   /// Drops the cached pages of the file that are clean. A hint, as above.
@@ -277,7 +286,9 @@ extension File {
 
   /// Lets `length` bytes at `offset` share the blocks of `source` (FICLONERANGE).
   package func clone(_ source: File, from: UInt64, length: UInt64, to offset: UInt64) throws {
-    let (result, number) = retrying { casync_ficlonerange(descriptor, source.descriptor, from, length, offset) }
+    let (result, number) = retrying {
+      casync_ficlonerange(descriptor, source.descriptor, from, length, offset)
+    }
     guard result == 0 else { throw SystemError("clone into", path, at: offset, errno: number) }
   }
 

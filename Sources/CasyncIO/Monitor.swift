@@ -1,0 +1,48 @@
+internal import CLinux
+internal import Glibc
+
+/// A value that threads change under a lock and wait on: a mutex and a condition variable in one.
+///
+/// `@unchecked Sendable`: `state` is touched only under `mutex`.
+@safe package final class Monitor<State>: @unchecked Sendable {
+  private let mutex = UnsafeMutablePointer<pthread_mutex_t>.allocate(capacity: 1)
+  private let changed = UnsafeMutablePointer<pthread_cond_t>.allocate(capacity: 1)
+  private var state: State
+
+  package init(_ state: sending State) {
+    self.state = state
+    // SAFETY: both objects are initialised once, here, and destroyed in `deinit`.
+    unsafe pthread_mutex_init(mutex, nil)
+    unsafe pthread_cond_init(changed, nil)
+  }
+
+  deinit {
+    unsafe pthread_cond_destroy(changed)
+    unsafe pthread_mutex_destroy(mutex)
+    unsafe changed.deallocate()
+    unsafe mutex.deallocate()
+  }
+
+  /// Runs `body` under the lock, then wakes everybody who waits.
+  package func withLock<Result>(_ body: (inout State) throws -> Result) rethrows -> Result {
+    unsafe pthread_mutex_lock(mutex)
+    defer {
+      unsafe pthread_cond_broadcast(changed)
+      unsafe pthread_mutex_unlock(mutex)
+    }
+    return try body(&state)
+  }
+
+  /// Runs `attempt` under the lock now and after each change until it gives a value. Blocks.
+  package func wait<Result>(for attempt: (inout State) -> Result?) -> Result {
+    unsafe pthread_mutex_lock(mutex)
+    defer {
+      unsafe pthread_cond_broadcast(changed)
+      unsafe pthread_mutex_unlock(mutex)
+    }
+    while true {
+      if let result = attempt(&state) { return result }
+      unsafe pthread_cond_wait(changed, mutex)
+    }
+  }
+}
