@@ -1,1 +1,0 @@
-int casync_kernels_placeholder;
