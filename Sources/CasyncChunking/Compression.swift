@@ -1,7 +1,7 @@
 internal import CasyncFormat
 
 /// How chunks are compressed in a store (docs/formats/store.md; casync's `--compression=`).
-package enum Compression: String, CaseIterable, Sendable {
+public enum Compression: String, CaseIterable, Sendable {
   case zstd
   case xz
   case gzip

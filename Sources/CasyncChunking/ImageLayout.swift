@@ -44,6 +44,14 @@ package struct ImageLayout: Sendable, Equatable {
   package let segments: [Range]
   package let table: Table?
 
+  /// A stream without a table: one segment.
+  package static let undivided = ImageLayout(segments: [Range(start: 0, end: nil, partition: nil)], table: nil)
+
+  private init(segments: [Range], table: Table?) {
+    self.segments = segments
+    self.table = table
+  }
+
   /// The layout that `head`, the first 1 MiB of the stream (or all of a shorter one), describes.
   package init(head: RawSpan) {
     let ranges: [Range]?

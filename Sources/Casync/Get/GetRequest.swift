@@ -1,5 +1,3 @@
-public import CasyncFormat
-
 /// What `get` is asked to do.
 public struct GetRequest: Sendable {
   /// A device or file to take chunks from.

@@ -1,0 +1,106 @@
+import CasyncChunking
+import CasyncFormat
+import CasyncIO
+import CasyncStore
+import Synchronization
+
+// put: input → pieces → cuts → batches of chunks → digests → known already? → compress → store → index.
+//
+// Reading and joining happen on the calling thread, everything per byte on the workers, the digest of the whole image on
+// a thread of its own. Chunks become durable in batches on another; the index appears after the last of them.
+
+extension PutRequest {
+  /// Cuts the input, stores its chunks and writes its index. Blocks until all of it is durable.
+  /// - Throws: `JobError`, `SystemError`, `StoreError`, `CompressionError`, `CancellationError`. After an error there is
+  ///   no index, and the store holds only whole chunks.
+  public func run(_ progress: Progress) throws -> PutSummary {
+    let start = ContinuousClock.now
+    let input = try ImageInput(input, extent: extent)
+    let index = try IndexFileWriter(
+      index, flags: flags ?? .blob(digest), chunker: chunker, mode: input.mode)
+    progress.begin(.working, total: input.size ?? 0)
+    var tally = Tally()
+    let imageDigest: ChunkID
+    if input.size == 0 {
+      // casync makes no store for an image of no chunks.
+      imageDigest = StreamDigest(digest).finish()
+    } else {
+      imageDigest = try store(input, index, progress, &tally)
+    }
+    try index.finish()
+    return PutSummary(
+      digest: imageDigest, size: tally.size, chunks: index.count, zeroChunks: tally.zeroChunks,
+      zeroBytes: tally.zeroBytes, holeBytes: tally.holeBytes, newChunks: tally.newChunks, newBytes: tally.newBytes,
+      storedBytes: tally.storedBytes, duration: start.duration(to: .now))
+  }
+
+  private func store(
+    _ input: ImageInput, _ index: IndexFileWriter, _ progress: Progress, _ tally: inout Tally
+  ) throws -> ChunkID {
+    let writer = try StoreWriter(LocalStore.create(store))
+    let worker = try ChunkStorer(self, writer)
+    let whole = ImageDigest(digest)
+    let stream = ChunkStream(chunker: chunker, cancellation: progress.cancellation)
+    let count = workers ?? WorkerPool<ChunkStorer.Context>.processorCount
+    try WorkerPool<Void>.with(count: 1, context: {}) { digesting in
+      try WorkerPool<Void>.with(count: 1, context: {}) { committing in
+        var commit: Job<Void>?
+        tally.holeBytes = try WorkerPool.with(count: count, context: { worker.context() }) { pool in
+          try stream.cut(input, pool: pool) { piece in
+            whole.add(piece, on: digesting)
+          } work: { context, batch in
+            try worker.store(batch, context)
+          } inOrder: { chunks in
+            for chunk in chunks {
+              try index.append(length: chunk.length, id: chunk.id)
+              tally.add(chunk)
+              progress.advance(chunk.length)
+            }
+            if writer.isCommitDue {
+              try commit?.wait()
+              commit = committing.submit { try writer.commit() }
+            }
+          }
+        }
+        try commit?.wait()
+      }
+      progress.begin(.flushing, total: 0)
+      try writer.close()
+      try whole.wait()
+    }
+    return whole.finish()
+  }
+}
+
+/// What became of one chunk.
+struct StoredChunk: Sendable {
+  let id: ChunkID
+  let length: Int
+  let isZero: Bool
+  /// Compressed length of a chunk that is new in the store.
+  let storedBytes: Int?
+}
+
+/// Sums for the summary.
+private struct Tally {
+  var size: UInt64 = 0
+  var zeroChunks = 0
+  var zeroBytes: UInt64 = 0
+  var holeBytes: UInt64 = 0
+  var newChunks = 0
+  var newBytes: UInt64 = 0
+  var storedBytes: UInt64 = 0
+
+  mutating func add(_ chunk: StoredChunk) {
+    size += UInt64(chunk.length)
+    if chunk.isZero {
+      zeroChunks += 1
+      zeroBytes += UInt64(chunk.length)
+    }
+    if let stored = chunk.storedBytes {
+      newChunks += 1
+      newBytes += UInt64(chunk.length)
+      storedBytes += UInt64(stored)
+    }
+  }
+}

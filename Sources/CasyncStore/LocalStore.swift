@@ -1,0 +1,199 @@
+internal import CasyncChunking
+package import CasyncFormat
+package import CasyncIO
+internal import Glibc
+
+/// A chunk store in a directory (docs/formats/store.md):
+///
+///     <store>/<first 4 hex digits of the ID>/<64 hex digits>.cacnk    compressed
+///     <store>/<first 4 hex digits of the ID>/<64 hex digits>          uncompressed
+///
+/// Reading a chunk takes either form, whichever is good. A writer goes through `StoreWriter`. All calls block; a store
+/// may be shared between threads.
+package final class LocalStore: Sendable {
+  /// Path of the directory.
+  package let path: String
+  /// What the name of a compressed chunk ends in.
+  package let suffix: String
+  private let directory: File
+
+  /// casync's suffix, or what `$CASYNC_COMPRESSED_CHUNK_SUFFIX` says instead.
+  package static var standardSuffix: String {
+    // SAFETY: the environment is not changed while the program runs.
+    unsafe getenv("CASYNC_COMPRESSED_CHUNK_SUFFIX").map { unsafe String(cString: $0) } ?? ".cacnk"
+  }
+
+  /// Opens the store.
+  /// - Throws: `StoreError` when there is none, `SystemError`.
+  package init(_ path: String, suffix: String = LocalStore.standardSuffix) throws {
+    self.path = path
+    self.suffix = suffix
+    do {
+      directory = try File.open(path, .directory)
+    } catch let error as SystemError where error.isNotFound {
+      throw StoreError(.noStore, path, "no such store", hint: "name the store's directory with --store=")
+    }
+  }
+
+  /// Opens the store, made when it is not there; its parent must be.
+  package static func create(_ path: String, suffix: String = LocalStore.standardSuffix) throws -> LocalStore {
+    try FileSystem.makeDirectory(path)
+    return try LocalStore(path, suffix: suffix)
+  }
+
+  /// The name of a chunk's file below the store, without suffix.
+  static func name(of id: ChunkID) -> String {
+    let hex = id.hex
+    return "\(hex.prefix(4))/\(hex)"
+  }
+
+  /// The chunk's file; `nil` when it is missing. A file of 0 bytes, what a power cut may leave of another program's
+  /// write, counts as missing, and so does a symbolic link.
+  private func status(of id: ChunkID) throws -> (name: String, status: File.Status)? {
+    let name = Self.name(of: id)
+    for form in [name + suffix, name] {
+      if let status = try directory.status(below: form), status.kind == .regular, status.size > 0 {
+        return (form, status)
+      }
+    }
+    return nil
+  }
+
+  /// Length in bytes of the chunk as stored; `nil` when it is missing.
+  package func storedSize(of id: ChunkID) throws -> UInt64? {
+    try status(of: id)?.status.size
+  }
+
+  /// Whether the chunk is there; if so it is marked as used now, when the mark is older than half the grace that a
+  /// collection gives.
+  func use(_ id: ChunkID) throws -> Bool {
+    guard let (name, status) = try status(of: id) else { return false }
+    let age = Int64(time(nil)) - status.modified / 1_000_000_000
+    // A chunk of another owner cannot be touched; then its owner's collection decides, as with casync.
+    if age > Self.grace / 2 { directory.touch(below: name) }
+    return true
+  }
+
+  /// Seconds for which a collection spares a chunk without a reference where other programs may write: a day.
+  package static let grace: Int64 = 24 * 60 * 60
+}
+
+// MARK: - Reading
+
+extension LocalStore {
+  /// How a chunk lies in the store.
+  package enum Form: CaseIterable, Sendable {
+    case compressed, plain
+  }
+
+  /// What became of loading a chunk.
+  package enum Load: Sendable {
+    /// It fills the range; so many bytes were read for it.
+    case loaded(storedBytes: Int)
+    case missing
+    /// The file is there, but is not the chunk, for this reason.
+    case bad(String)
+  }
+
+  /// Reads and decompresses one form of a chunk into `range` of `buffer`, which is as long as the chunk.
+  ///
+  /// The digest is not compared: the caller does that, for many chunks at once. What is in the range after anything but
+  /// `.loaded` is undefined.
+  package func load(
+    _ id: ChunkID, _ form: Form, into buffer: Buffer, _ range: Range<Int>, using loader: ChunkLoader
+  ) throws -> Load {
+    let name = Self.name(of: id) + (form == .compressed ? suffix : "")
+    let file: File
+    do {
+      file = try directory.open(below: name, .noFollow)
+    } catch let error as SystemError where error.isNotFound || error.number == ELOOP {
+      return .missing
+    }
+    return try loader.load(file, compressed: form == .compressed, into: buffer, range)
+  }
+}
+
+/// What a thread needs to load chunks: a decompressor and memory for what is compressed. Not shared between threads.
+package final class ChunkLoader {
+  private let decompressor = Decompressor()
+  private var scratch = Buffer(count: 64 << 10)
+
+  package init() {}
+
+  /// Fills `range` of `buffer` with the chunk in `file`.
+  fileprivate func load(
+    _ file: File, compressed: Bool, into buffer: Buffer, _ range: Range<Int>
+  ) throws -> LocalStore.Load {
+    let count: Int
+    if compressed {
+      guard let stored = try read(file) else { return .bad("\(file.path): longer than any chunk") }
+      if stored == 0 { return .missing }
+      let scratch = scratch
+      do throws(CompressionError) {
+        try buffer.write(in: range) { output throws(CompressionError) in
+          try decompressor.decompress(scratch.bytes.extracting(0..<stored), into: &output)
+        }
+      } catch {
+        return .bad("\(file.path): \(error)")
+      }
+      count = stored
+    } else {
+      count = try file.read(at: 0, into: buffer, range)
+      if count == 0 { return .missing }
+      let size = try file.status().size
+      guard size == UInt64(range.count) else {
+        return .bad("\(file.path): \(size) bytes long instead of \(range.count)")
+      }
+    }
+    return .loaded(storedBytes: count)
+  }
+
+  /// The whole file into `scratch`, grown as needed; `nil` when it is longer than a chunk file may be.
+  private func read(_ file: File) throws -> Int? {
+    var count = try file.read(at: 0, into: scratch, 0..<scratch.count)
+    while count == scratch.count {
+      guard scratch.count <= ChunkSizes.limit else { return nil }
+      let larger = Buffer(count: scratch.count * 4)
+      larger.copy(0..<count, of: scratch, to: 0)
+      scratch = larger
+      count += try file.read(at: UInt64(count), into: scratch, count..<scratch.count)
+    }
+    return count
+  }
+}
+
+// MARK: - Locking
+
+extension LocalStore {
+  /// Takes the lock under which chunks are added, until the returned file is let go. Waits for a collection to end.
+  package func lockForWriting() throws -> File {
+    let lock = try File.open(path, .directory)
+    try lock.waitForLock(.shared)
+    return lock
+  }
+
+  /// Takes the lock under which chunks are removed, until the returned file is let go.
+  /// - Throws: `StoreError` (busy), naming who writes.
+  package func lockForRemoving() throws -> File {
+    let lock = try File.open(path, .directory)
+    guard try lock.tryLock(.exclusive) else {
+      let holders = try Self.lockHolders(of: lock.status())
+      let who = holders.isEmpty ? "another program" : holders.joined(separator: ", ")
+      throw StoreError(.busy, path, "the store is being written by \(who)", hint: "try again when it is done")
+    }
+    return lock
+  }
+
+  /// Processes that hold a flock on a file, as "name (pid)"; /proc/locks gives them by inode number.
+  private static func lockHolders(of status: File.Status) -> [String] {
+    (FileSystem.text("/proc/locks") ?? "").split(separator: "\n").compactMap { line in
+      // 1: FLOCK ADVISORY READ 4711 00:21:12345 0 EOF; a line with "->" is one that waits.
+      let fields = line.split(separator: " ")
+      guard fields.count >= 6, fields[1] == "FLOCK", fields[5].split(separator: ":").last == "\(status.inode)" else {
+        return nil
+      }
+      let name = FileSystem.text("/proc/\(fields[4])/comm").map { String($0.filter { $0 != "\n" }) } ?? "process"
+      return "\(name) (process \(fields[4]))"
+    }
+  }
+}

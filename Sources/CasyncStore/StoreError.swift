@@ -1,0 +1,28 @@
+/// Why a store cannot be used, or one of its chunks.
+public struct StoreError: Error, Sendable {
+  public enum Code: Sendable {
+    /// There is no such directory.
+    case noStore
+    /// Somebody else uses the store in a way that excludes this one.
+    case busy
+    /// A chunk's file does not hold what its name says.
+    case corrupt
+  }
+
+  public let code: Code
+  /// Path of the store, or of the file in it.
+  public let subject: String
+  public let reason: String
+  public let hint: String?
+
+  init(_ code: Code, _ subject: String, _ reason: String, hint: String? = nil) {
+    self.code = code
+    self.subject = subject
+    self.reason = reason
+    self.hint = hint
+  }
+}
+
+extension StoreError: CustomStringConvertible {
+  public var description: String { "\(subject): \(reason)" }
+}
