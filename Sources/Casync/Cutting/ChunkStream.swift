@@ -33,7 +33,15 @@ struct ChunkStream {
     return max(3, min(8, (24 << 20) / buffer))
   }
 
-  private var headroom: Int { SegmentCutter(kind: .byte, chunker: chunker).uncutBound }
+  private var headroom: Int {
+    switch chunker {
+    case .buzhash: SegmentCutter(kind: .stream, chunker: chunker).uncutBound
+    case .image:
+      max(
+        SegmentCutter(kind: .block, chunker: chunker).uncutBound,
+        SegmentCutter(kind: .byte, chunker: chunker).uncutBound)
+    }
+  }
 
   /// Cuts all of `input`.
   /// - Parameters:
