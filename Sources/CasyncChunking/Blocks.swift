@@ -54,6 +54,11 @@ struct ZeroBlocks: Sendable, Equatable {
     return end
   }
 
+  /// The bits, block 0 the lowest of the first word; those past `count` stay clear.
+  mutating func withUnsafeMutableWords(_ body: (UnsafeMutableBufferPointer<UInt64>) -> Void) {
+    unsafe bits.withUnsafeMutableBufferPointer { unsafe body($0) }
+  }
+
   /// Tests every block of `piece`.
   init(of piece: UnsafeRawBufferPointer, tier: CPUTier) {
     self.init(count: Block.count(of: piece.count))
@@ -66,29 +71,52 @@ struct ZeroBlocks: Sendable, Equatable {
   }
 }
 
-/// Hashes the blocks of `piece` and tells those of zeros; a short last block has the hash that stands for it.
-func hashBlocks(of piece: UnsafeRawBufferPointer, tier: CPUTier) -> (hashes: [UInt32], zeros: ZeroBlocks) {
+/// Hashes the blocks of `piece` and tells those of zeros; a short last block has the hash that stands
+/// for it.
+func hashBlocks(
+  of piece: UnsafeRawBufferPointer, tier: CPUTier
+) -> (hashes: [UInt32], zeros: ZeroBlocks) {
   let count = Block.count(of: piece.count)
-  var hashes = [UInt32]()
-  hashes.reserveCapacity(count)
+  let whole = piece.count / Block.size
+  var hashes = [UInt32](repeating: Block.hashOfShort, count: count)
   var zeros = ZeroBlocks(count: count)
-  for block in 0..<piece.count / Block.size {
-    let start = block * Block.size
-    // SAFETY: block is one of those that lie wholly inside the piece.
-    let bytes = unsafe UnsafeRawBufferPointer(rebasing: piece[start..<start + Block.size])
-    let hash = unsafe hashPortable(bytes)
-    hashes.append(hash)
-    // The sum of the bytes is in the Adler-32, and the mixing one-to-one: no other block hashes like zeros
-    // unless its Adler-32 collides.
-    if hash == Block.hashOfZeros, unsafe isZero(bytes, tier: tier) { zeros[block] = true }
+  unsafe hashes.withUnsafeMutableBufferPointer { hashes in
+    unsafe zeros.withUnsafeMutableWords { words in
+      switch tier {
+      case .portable:
+        unsafe hashPortable(piece, whole, hashes, words)
+      // SAFETY: the kernels read `whole` blocks, and write as many hashes and bits; the tier is this CPU's.
+      case .avx2:
+        unsafe ck_hash_blocks_avx2(piece.baseAddress, whole, hashes.baseAddress, words.baseAddress)
+      case .avx512:
+        unsafe ck_hash_blocks_avx512(piece.baseAddress, whole, hashes.baseAddress, words.baseAddress)
+      }
+    }
   }
-  if hashes.count < count {
-    hashes.append(Block.hashOfShort)
-    let start = (count - 1) * Block.size
-    // SAFETY: start is inside the piece, which has a short last block.
-    zeros[count - 1] = unsafe isZero(UnsafeRawBufferPointer(rebasing: piece[start...]), tier: tier)
+  if whole < count {
+    // SAFETY: the rest after the whole blocks is inside the piece.
+    let rest = unsafe UnsafeRawBufferPointer(rebasing: piece[(whole * Block.size)...])
+    zeros[whole] = unsafe isZero(rest, tier: tier)
   }
   return (hashes, zeros)
+}
+
+/// The kernels' work in Swift, for the first `count` blocks of `piece`.
+private func hashPortable(
+  _ piece: UnsafeRawBufferPointer, _ count: Int, _ hashes: UnsafeMutableBufferPointer<UInt32>,
+  _ zeros: UnsafeMutableBufferPointer<UInt64>
+) {
+  for block in 0..<count {
+    let start = block * Block.size
+    // SAFETY: the block lies inside the piece, and there is a hash and a bit for it.
+    let bytes = unsafe UnsafeRawBufferPointer(rebasing: piece[start..<start + Block.size])
+    let hash = unsafe hashPortable(bytes)
+    unsafe hashes[block] = hash
+    // Other blocks have this hash too, if their Adler-32 is that of zeros.
+    if hash == Block.hashOfZeros, unsafe isZero(bytes, tier: .portable) {
+      unsafe zeros[block / 64] |= 1 << UInt64(block % 64)
+    }
+  }
 }
 
 /// The hash of one whole block, in Swift.

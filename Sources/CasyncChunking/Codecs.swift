@@ -1,5 +1,5 @@
-// The wrappers of the three libraries: no C type leaves this file. Each compresses or decompresses whole chunks from
-// buffer to buffer, and keeps its context between them.
+// The wrappers of the three libraries: no C type leaves this file. Each compresses or decompresses whole
+// chunks from buffer to buffer, and keeps its context between them.
 
 internal import CLzma
 internal import CZlib
@@ -212,7 +212,8 @@ final class GzipEncoder {
     _ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(CompressionError) -> Int {
     guard unsafe deflateReset(stream) == Z_OK else { throw CompressionError(.outOfMemory, .gzip) }
-    // SAFETY: both buffers outlive the call and are given with their counts; zlib does not write to its input.
+    // SAFETY: both buffers outlive the call and are given with their counts; zlib does not write to its
+    // input.
     unsafe stream.pointee.next_in = UnsafeMutablePointer(
       mutating: bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
     unsafe stream.pointee.avail_in = UInt32(bytes.count)
@@ -248,7 +249,8 @@ final class GzipDecoder {
     _ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(CompressionError) -> Decoded {
     guard unsafe inflateReset(stream) == Z_OK else { throw CompressionError(.outOfMemory, .gzip) }
-    // SAFETY: both buffers outlive the calls and are given with their counts; zlib does not write to its input.
+    // SAFETY: both buffers outlive the calls and are given with their counts; zlib does not write to its
+    // input.
     unsafe stream.pointee.next_in = UnsafeMutablePointer(
       mutating: bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
     unsafe stream.pointee.avail_in = UInt32(bytes.count)

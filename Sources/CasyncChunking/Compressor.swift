@@ -24,14 +24,14 @@ package final class Compressor {
       }
   }
 
-  /// Replaces the content of `output` by the compressed form of `bytes`: one frame, stream or member. `output` keeps
-  /// its capacity. What cannot be compressed grows a little.
+  /// Replaces the content of `output` by the compressed form of `bytes`: one frame, stream or member.
+  /// `output` keeps its capacity. What cannot be compressed grows a little.
   /// - Throws: `empty` and `tooLarge` for a chunk that no reader would take, `outOfMemory`.
   package func compress(_ bytes: RawSpan, into output: inout [UInt8]) throws(CompressionError) {
     guard bytes.byteCount > 0 else { throw CompressionError(.empty, compression) }
     guard bytes.byteCount < Compression.sizeLimit else { throw CompressionError(.tooLarge, compression) }
-    // SAFETY: the buffer is used while the span lives; the scratch buffer has the bound that the encoder asks for,
-    // and its first `count` bytes are those written.
+    // SAFETY: the buffer is used while the span lives; the scratch buffer has the bound that the encoder asks
+    // for, and its first `count` bytes are those written.
     let result = unsafe bytes.withUnsafeBytes { input -> Result<Int, CompressionError> in
       do throws(CompressionError) {
         return .success(unsafe try encode(input))

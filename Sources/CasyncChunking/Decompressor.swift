@@ -9,8 +9,8 @@ package final class Decompressor {
 
   package init() {}
 
-  /// Decompresses `bytes`, a chunk whose size is known, into `output`, which has that size. Never writes more, and
-  /// returns only when `output` is filled.
+  /// Decompresses `bytes`, a chunk whose size is known, into `output`, which has that size. Never writes
+  /// more, and returns only when `output` is filled.
   /// - Throws: any code but `badLevel`. What `output` then holds is not defined.
   package func decompress(_ bytes: RawSpan, into output: inout MutableRawSpan) throws(CompressionError) {
     let compression = try check(bytes)
@@ -27,8 +27,8 @@ package final class Decompressor {
     guard count == expected else { throw CompressionError(.tooShort, compression) }
   }
 
-  /// Decompresses `bytes`, a chunk whose size is not known, of at most `limit` bytes. Memory grows with what comes
-  /// out, never with what the data claim.
+  /// Decompresses `bytes`, a chunk whose size is not known, of at most `limit` bytes. Memory grows with what
+  /// comes out, never with what the data claim.
   /// - Throws: any code but `badLevel`, `tooLong` and `tooShort`.
   package func decompress(_ bytes: RawSpan, limit: Int) throws(CompressionError) -> [UInt8] {
     let compression = try check(bytes)

@@ -2,8 +2,8 @@ internal import CasyncFormat
 
 /// The test that makes a hash of casync's chunker a cut: `hash mod d == d - 1` (docs/formats/buzhash.md).
 ///
-/// Most hashes are told off by a multiplication: with `d = 2^k * m`, m odd, a word g is a multiple of d exactly
-/// when `rotateRight(g * inverse(m), k) <= (2^32 - 1) / d`. Here `g = hash + 1`, which wraps to 0 for
+/// Most hashes are told off by a multiplication: with `d = 2^k * m`, m odd, a word g is a multiple of d
+/// exactly when `rotateRight(g * inverse(m), k) <= (2^32 - 1) / d`. Here `g = hash + 1`, which wraps to 0 for
 /// the hash 2^32 - 1: a false hit, so every hit is confirmed by division.
 struct Discriminator: Sendable {
   /// The divisor d: at least 1.

@@ -2,8 +2,9 @@ internal import CasyncFormat
 
 /// Joins the pieces of a segment that the image chunker cuts (docs/formats/image-chunker.md).
 ///
-/// A block is decided when those that have a say in it are known: the next one (does a zero run start?) and, between
-/// blocks, as many as the radius. What is undecided stays here: some hashes and flags, some candidates.
+/// A block is decided when those that have a say in it are known: the next one (does a zero run start?) and,
+/// between blocks, as many as the radius. What is undecided stays here: some hashes and flags, some
+/// candidates.
 struct ImageJoint: Sendable {
   /// The blocks to either side that a block cut depends on; 0 in a byte segment.
   private let radius: Int
@@ -165,7 +166,8 @@ struct ImageJoint: Sendable {
     return (index > 0 && zeros[index - 1]) || (index + 1 < zeros.count && zeros[index + 1])
   }
 
-  /// Whether the hash of `block` is below all of the radius before it, and not above any of the radius after it.
+  /// Whether the hash of `block` is below all of the radius before it, and not above any of the radius after
+  /// it.
   private func isMinimum(_ block: Int) -> Bool {
     guard block >= radius, block + radius < known else { return false }
     let index = block - firstKnown

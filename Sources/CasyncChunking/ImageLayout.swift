@@ -1,5 +1,5 @@
-/// The ranges of a disk image that the image chunker cuts each for itself: the partitions and the gaps between them
-/// (docs/formats/image-chunker.md).
+/// The ranges of a disk image that the image chunker cuts each for itself: the partitions and the gaps
+/// between them (docs/formats/image-chunker.md).
 package struct ImageLayout: Sendable, Equatable {
   /// The bytes of the stream that decide its layout: all of them when it is shorter.
   package static let headLength = 1 << 20
@@ -8,7 +8,8 @@ package struct ImageLayout: Sendable, Equatable {
   package struct Range: Sendable, Equatable {
     /// The first byte.
     package let start: UInt64
-    /// The byte after the last; `nil`: it ends with the stream. The stream may end before it, or before `start`.
+    /// The byte after the last; `nil`: it ends with the stream. The stream may end before it, or before
+    /// `start`.
     package let end: UInt64?
     /// The number of the table's entry, from 1; `nil` for a gap.
     package let partition: Int?
@@ -31,7 +32,8 @@ package struct ImageLayout: Sendable, Equatable {
     /// The bytes of an entry array, from `count * size` of its entries.
     package let entryArrayLength: Int
 
-    /// Where the backup entry array starts in the image when it lies, as it should, just before the backup header.
+    /// Where the backup entry array starts in the image when it lies, as it should, just before the backup
+    /// header.
     package var backupOffset: UInt64? {
       let sectors = UInt64((entryArrayLength + sectorSize - 1) / sectorSize)
       guard alternateSector >= sectors else { return nil }

@@ -1,9 +1,9 @@
-// How data flows through this room. The engine reads a stream in pieces of some MiB and has `ImageLayout` divide it
-// into segments, from its first MiB, and `SegmentKind` say how each is cut. A `SegmentCutter` then searches
-// every piece by itself, on any thread (`scan`: the kernels; what it finds depends on at most 48 bytes or some
-// blocks around a position, never on where chunks start), and joins the findings in order into cuts (`join`,
-// `finish`: cheap). The chunks between cuts go to a `Digester`, many at a time, and those that are new to
-// a `Compressor`. On the way back a `Decompressor` gives the bytes and the `Digester` proves them.
+// How data flows through this room. The engine reads a stream in pieces of some MiB and has `ImageLayout`
+// divide it into segments, from its first MiB, and `SegmentKind` say how each is cut. A `SegmentCutter` then
+// searches every piece by itself, on any thread (`scan`: the kernels; what it finds depends on at most 48
+// bytes or some blocks around a position, never on where chunks start), and joins the findings in order into
+// cuts (`join`, `finish`: cheap). The chunks between cuts go to a `Digester`, many at a time, and those that
+// are new to a `Compressor`. On the way back a `Decompressor` gives the bytes and the `Digester` proves them.
 // The kernels are chosen by `CPUTier`; each has a twin in Swift.
 
 package import CasyncFormat
@@ -36,7 +36,8 @@ package struct SegmentCutter: Sendable {
     case image(ImageJoint)
   }
 
-  /// A cutter at the start of a segment. `.stream` takes casync's chunker, `.byte` and `.block` the image chunker.
+  /// A cutter at the start of a segment. `.stream` takes casync's chunker, `.byte` and `.block` the image
+  /// chunker.
   package init(kind: SegmentKind, chunker: Chunker) {
     self.init(kind: kind, chunker: chunker, tier: .current)
   }
@@ -82,7 +83,8 @@ package struct SegmentCutter: Sendable {
   /// - Parameters:
   ///   - bytes: `lookbehind` bytes of the segment that precede the piece, then the piece itself.
   ///   - lookbehind: 47, or `offset` where that is less.
-  ///   - offset: where the piece starts in the segment. Pieces of `.byte` and `.block` start at multiples of 4096.
+  ///   - offset: where the piece starts in the segment. Pieces of `.byte` and `.block` start at multiples of
+  ///     4096.
   package func scan(_ bytes: RawSpan, lookbehind: Int, offset: UInt64) -> Scan {
     precondition(lookbehind >= 0 && lookbehind <= bytes.byteCount)
     precondition(kind == .stream || offset % UInt64(Block.size) == 0, "an image is cut in whole blocks")
@@ -138,8 +140,8 @@ package struct SegmentCutter: Sendable {
 
   /// A hole of `length` zero bytes at `offset`, of a `.byte` or `.block` segment: costs nothing.
   ///
-  /// Its start is a multiple of 4096, and its length too unless the segment ends with it. The piece that follows has
-  /// zeros for its lookbehind.
+  /// Its start is a multiple of 4096, and its length too unless the segment ends with it. The piece that
+  /// follows has zeros for its lookbehind.
   package func scanHole(length: UInt64, offset: UInt64) -> Scan {
     precondition(kind != .stream, "casync's chunker knows no holes")
     precondition(offset % UInt64(Block.size) == 0, "an image is cut in whole blocks")

@@ -1,6 +1,7 @@
 /// How a segment is cut.
 package enum SegmentKind: Sendable, Equatable {
-  /// casync's chunker over everything (`Chunker.buzhash`, its fixed mode included): the stream is one segment.
+  /// casync's chunker over everything (`Chunker.buzhash`, its fixed mode included): the stream is one
+  /// segment.
   case stream
   /// The image chunker, cutting by the byte.
   case byte
@@ -10,8 +11,8 @@ package enum SegmentKind: Sendable, Equatable {
   /// The bytes from a segment's start that decide its kind: all of them when it is shorter.
   package static let headLength = 65_684
 
-  /// The image chunker's kind for the segment that starts with `head`: `.block` where it holds a file system whose
-  /// blocks are 4 KiB or more, else `.byte` (the table in docs/formats/image-chunker.md).
+  /// The image chunker's kind for the segment that starts with `head`: `.block` where it holds a file system
+  /// whose blocks are 4 KiB or more, else `.byte` (the table in docs/formats/image-chunker.md).
   package init(head: RawSpan) {
     let isBlock =
       Self.isExt(head) || Self.isXFS(head) || Self.isBtrfs(head) || Self.isErofs(head) || Self.isF2FS(head)

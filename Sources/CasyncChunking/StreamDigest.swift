@@ -38,7 +38,8 @@ package struct StreamDigest: ~Copyable {
   package consuming func finish() -> ChunkID { state.finish() }
 }
 
-/// The IDs of chunks of `step`, `2 * step`, ... zero bytes, up to `maximum`: element k is that of `(k + 1) * step`.
+/// The IDs of chunks of `step`, `2 * step`, ... zero bytes, up to `maximum`: element k is that of `(k + 1) *
+/// step`.
 ///
 /// Hashes `maximum` bytes in all.
 package func zeroChunkIDs(_ algorithm: DigestAlgorithm, upTo maximum: Int, step: Int = 4096) -> [ChunkID] {
