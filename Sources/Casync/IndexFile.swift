@@ -14,7 +14,8 @@ enum IndexFile {
     do throws(IndexError) {
       return try Index(decoding: bytes.rawSpan)
     } catch {
-      let hint = error.code == .truncated ? "fetch or make the index again: it was not written to its end" : nil
+      let hint =
+        error.code == .truncated ? "fetch or make the index again: it was not written to its end" : nil
       throw JobError(.damaged, "\(path): \(error)", hint: hint)
     }
   }

@@ -11,6 +11,8 @@ public struct JobError: Error, Sendable {
     case refused
     /// What was written does not read back the same.
     case notVerified
+    /// Somebody asked the job to stop.
+    case interrupted
     /// A file, device or store failed.
     case io
   }

@@ -82,6 +82,12 @@ internal import Glibc
     guard unsafe nbd_flush(handle, 0) == 0 else { throw NBDError(uri) }
   }
 
+  /// The smallest unit the server takes, in bytes; 1 where it does not say.
+  package var blockSize: Int {
+    let size = unsafe nbd_get_block_size(handle, Int32(LIBNBD_SIZE_MINIMUM))
+    return size > 0 ? Int(size) : 1
+  }
+
   /// Whether the server zeroes ranges.
   package var canZero: Bool { unsafe nbd_can_zero(handle) == 1 }
 

@@ -24,6 +24,8 @@ public struct SystemError: Error, Sendable {
   public var isNotFound: Bool { number == ENOENT || number == ENOTDIR }
   /// The file system or device is full.
   public var isNoSpace: Bool { number == ENOSPC || number == EDQUOT }
+  /// Somebody else uses the device.
+  package var isBusy: Bool { number == EBUSY }
   /// The kernel or file system does not offer the call.
   package var isUnsupported: Bool {
     number == EOPNOTSUPP || number == ENOTTY || number == ENOSYS || number == EINVAL

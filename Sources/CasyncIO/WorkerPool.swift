@@ -7,8 +7,7 @@ internal import Glibc
 /// runs. The pool holds no bound of its own: whoever submits keeps count of what is under way, in bytes.
 package final class WorkerPool<Context>: Sendable {
   private struct Queue {
-    var jobs: [@Sendable (Context) -> Void] = []
-    var next = 0
+    var jobs = Fifo<@Sendable (Context) -> Void>()
     var closed = false
   }
 
@@ -57,14 +56,7 @@ package final class WorkerPool<Context>: Sendable {
   private static func next(_ queue: Monitor<Queue>) -> (@Sendable (Context) -> Void)? {
     queue.wait { queue -> (@Sendable (Context) -> Void)?? in
       if queue.closed { return .some(nil) }
-      guard queue.next < queue.jobs.count else { return nil }
-      let job = queue.jobs[queue.next]
-      queue.next += 1
-      if queue.next == queue.jobs.count {
-        queue.jobs.removeAll(keepingCapacity: true)
-        queue.next = 0
-      }
-      return job
+      return queue.jobs.popFirst().map { .some($0) }
     }
   }
 }

@@ -36,7 +36,8 @@ package final class LocalStore: Sendable {
   }
 
   /// Opens the store, made when it is not there; its parent must be.
-  package static func create(_ path: String, suffix: String = LocalStore.standardSuffix) throws -> LocalStore {
+  package static func create(_ path: String, suffix: String = LocalStore.standardSuffix) throws -> LocalStore
+  {
     try FileSystem.makeDirectory(path)
     return try LocalStore(path, suffix: suffix)
   }
@@ -189,10 +190,12 @@ extension LocalStore {
     (FileSystem.text("/proc/locks") ?? "").split(separator: "\n").compactMap { line in
       // 1: FLOCK ADVISORY READ 4711 00:21:12345 0 EOF; a line with "->" is one that waits.
       let fields = line.split(separator: " ")
-      guard fields.count >= 6, fields[1] == "FLOCK", fields[5].split(separator: ":").last == "\(status.inode)" else {
+      guard fields.count >= 6, fields[1] == "FLOCK", fields[5].split(separator: ":").last == "\(status.inode)"
+      else {
         return nil
       }
-      let name = FileSystem.text("/proc/\(fields[4])/comm").map { String($0.filter { $0 != "\n" }) } ?? "process"
+      let name =
+        FileSystem.text("/proc/\(fields[4])/comm").map { String($0.filter { $0 != "\n" }) } ?? "process"
       return "\(name) (process \(fields[4]))"
     }
   }

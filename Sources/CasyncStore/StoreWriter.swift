@@ -120,7 +120,8 @@ package final class StoreWriter: Sendable {
     do {
       try lock.syncFileSystem()
       for file in batch.files {
-        try FileSystem.rename(file.temporary, to: "\(store.path)/\(LocalStore.name(of: file.id))\(store.suffix)")
+        try FileSystem.rename(
+          file.temporary, to: "\(store.path)/\(LocalStore.name(of: file.id))\(store.suffix)")
         renamed += 1
       }
     } catch {

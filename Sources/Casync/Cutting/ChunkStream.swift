@@ -33,14 +33,11 @@ struct ChunkStream {
     return max(3, min(8, (24 << 20) / buffer))
   }
 
+  /// Room for what is uncut before a piece, in whole pages.
   private var headroom: Int {
-    switch chunker {
-    case .buzhash: SegmentCutter(kind: .stream, chunker: chunker).uncutBound
-    case .image:
-      max(
-        SegmentCutter(kind: .block, chunker: chunker).uncutBound,
-        SegmentCutter(kind: .byte, chunker: chunker).uncutBound)
-    }
+    let kinds: [SegmentKind] = if case .buzhash = chunker { [.stream] } else { [.block, .byte] }
+    let uncut = kinds.map { SegmentCutter(kind: $0, chunker: chunker).uncutBound }.reduce(0, max)
+    return (uncut + Buffer.alignment - 1) / Buffer.alignment * Buffer.alignment
   }
 
   /// Cuts all of `input`.
@@ -55,7 +52,8 @@ struct ChunkStream {
     work: @escaping @Sendable (Context, ChunkBatch) throws -> Value,
     inOrder: (Value) throws -> Void
   ) throws -> UInt64 {
-    let buffers = PieceBuffer.Pool(pieceLength: PieceReader.pieceLength, headroom: headroom, capacity: depth)
+    let headroom = headroom
+    let buffers = BufferPool(bufferLength: headroom + PieceReader.pieceLength, capacity: depth)
     var reader = try PieceReader(input, chunker: chunker)
     var joint = Joint()
     var scans = Fifo<(piece: Piece, scan: Job<Scan>)>()
@@ -75,16 +73,16 @@ struct ChunkStream {
       try cancellation.check()
       while let (_, scan) = scans.first, scan.isFinished { try joinNext() }
       while let job = works.first, job.isFinished { try finishNext() }
-      let memory: PieceBuffer
+      let lease: BufferPool.Lease
       if let free = buffers.take() {
-        memory = free
+        lease = free
       } else if works.isEmpty, scans.isEmpty {
-        memory = buffers.waitForOne()
+        lease = buffers.waitForOne()
       } else {
         if works.isEmpty { try joinNext() } else { try finishNext() }
         continue
       }
-      guard let piece = try reader.next(into: memory) else { break }
+      guard let piece = try reader.next(into: PieceBuffer(lease, headroom: headroom)) else { break }
       try see(piece)
       scans.append((piece, pool.submit { _ in Self.scan(piece) }))
     }
@@ -174,31 +172,5 @@ private struct Joint {
       chunkStart = end
     }
     return [ChunkBatch(chunks: chunks, memory: memory)]
-  }
-}
-
-/// A queue: items leave in the order in which they came.
-struct Fifo<Element> {
-  private var items: [Element?] = []
-  private var head = 0
-
-  var isEmpty: Bool { head == items.count }
-  var first: Element? { isEmpty ? nil : items[head] }
-
-  mutating func append(_ element: Element) {
-    items.append(element)
-  }
-
-  mutating func popFirst() -> Element? {
-    guard !isEmpty else { return nil }
-    defer {
-      items[head] = nil
-      head += 1
-      if head == items.count {
-        items.removeAll(keepingCapacity: true)
-        head = 0
-      }
-    }
-    return items[head]
   }
 }

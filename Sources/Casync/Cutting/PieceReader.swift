@@ -76,7 +76,9 @@ struct PieceReader {
 
   /// The hole at the start of `range` in whole blocks of the segment (0 for none worth skipping), else where the data
   /// that starts there ends.
-  private func extent(_ range: Range<UInt64>, _ segmentStart: UInt64) throws -> (hole: UInt64, dataEnd: UInt64) {
+  private func extent(_ range: Range<UInt64>, _ segmentStart: UInt64) throws -> (
+    hole: UInt64, dataEnd: UInt64
+  ) {
     guard var data = try input.nextData(in: range) else { return (range.upperBound - range.lowerBound, 0) }
     let hole = (data.lowerBound - range.lowerBound) / 4096 * 4096
     if hole >= Self.shortestHole { return (hole, 0) }

@@ -77,4 +77,9 @@ public struct GetSummary: Sendable {
   public internal(set) var duration: Duration = .zero
 
   public func share(of source: Source) -> Share { shares[source.rawValue] }
+
+  mutating func add(_ share: Share, from source: Source) {
+    shares[source.rawValue].chunks += share.chunks
+    shares[source.rawValue].bytes += share.bytes
+  }
 }

@@ -10,7 +10,9 @@ enum FileSystemSize {
 
   /// squashfs: "hsqs" at 0, bytes used at 40, rounded up to 4 KiB as mksquashfs pads it.
   private static func squashfs(_ head: RawSpan) -> UInt64? {
-    guard head.word32(at: 0) == 0x7371_7368, let used = head.word(at: 40), used <= .max - 4095 else { return nil }
+    guard head.word32(at: 0) == 0x7371_7368, let used = head.word(at: 40), used <= .max - 4095 else {
+      return nil
+    }
     return (used + 4095) / 4096 * 4096
   }
 
@@ -24,7 +26,8 @@ enum FileSystemSize {
 
   /// FAT: a jump at 0 (an MBR has code there), 55 aa at 510, sector size at 11, number of sectors at 19 (16 bits) or 32 (32 bits).
   private static func fat(_ head: RawSpan) -> UInt64? {
-    guard head.byte(at: 0) == 0xeb || head.byte(at: 0) == 0xe9, head.byte(at: 510) == 0x55, head.byte(at: 511) == 0xaa,
+    guard head.byte(at: 0) == 0xeb || head.byte(at: 0) == 0xe9, head.byte(at: 510) == 0x55,
+      head.byte(at: 511) == 0xaa,
       let sectorLow = head.byte(at: 11), let sectorHigh = head.byte(at: 12),
       let shortLow = head.byte(at: 19), let shortHigh = head.byte(at: 20), let long = head.word32(at: 32)
     else { return nil }

@@ -107,7 +107,9 @@ final class ImageInput: @unchecked Sendable {
     }
   }
 
-  private func readPipe(_ file: File, at offset: UInt64, into buffer: Buffer, _ range: Range<Int>) throws -> Int {
+  private func readPipe(_ file: File, at offset: UInt64, into buffer: Buffer, _ range: Range<Int>) throws
+    -> Int
+  {
     var done = 0
     if let head, offset < UInt64(head.count) {
       done = min(range.count, head.count - Int(offset))

@@ -30,7 +30,8 @@ extension PutRequest {
     try index.finish()
     return PutSummary(
       digest: imageDigest, size: tally.size, chunks: index.count, zeroChunks: tally.zeroChunks,
-      zeroBytes: tally.zeroBytes, holeBytes: tally.holeBytes, newChunks: tally.newChunks, newBytes: tally.newBytes,
+      zeroBytes: tally.zeroBytes, holeBytes: tally.holeBytes, newChunks: tally.newChunks,
+      newBytes: tally.newBytes,
       storedBytes: tally.storedBytes, duration: start.duration(to: .now))
   }
 
