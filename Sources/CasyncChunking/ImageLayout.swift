@@ -47,7 +47,8 @@ package struct ImageLayout: Sendable, Equatable {
   package let table: Table?
 
   /// A stream without a table: one segment.
-  package static let undivided = ImageLayout(segments: [Range(start: 0, end: nil, partition: nil)], table: nil)
+  package static let undivided = ImageLayout(
+    segments: [Range(start: 0, end: nil, partition: nil)], table: nil)
 
   private init(segments: [Range], table: Table?) {
     self.segments = segments

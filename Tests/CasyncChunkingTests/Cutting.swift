@@ -85,3 +85,11 @@ func ranges(of cuts: [Cut]) -> [Range<Int>] {
     return start..<Int(cut.end)
   }
 }
+
+extension Digester {
+  /// The ID of the chunk `bytes`.
+  func id(_ bytes: ArraySlice<UInt8>) -> ChunkID {
+    // SAFETY: the span is used while the slice lives.
+    unsafe digest(bytes.span.bytes)
+  }
+}

@@ -1,0 +1,144 @@
+// SHA-256 of several messages side by side on the SHA extensions: one alone leaves them waiting for itself.
+#include "CKernels.h"
+
+#if defined(__x86_64__)
+#include <immintrin.h>
+
+#include "lanes.h"
+
+#define SHA "sha,sse4.1,ssse3"
+
+// Three keep the unit for rounds busy; with four, registers run out.
+enum { LANES = 3 };
+
+static const uint32_t k[64] __attribute__((aligned(16))) = {
+    0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
+    0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
+    0xe49b69c1, 0xefbe4786, 0x0fc19dc6, 0x240ca1cc, 0x2de92c6f, 0x4a7484aa, 0x5cb0a9dc, 0x76f988da,
+    0x983e5152, 0xa831c66d, 0xb00327c8, 0xbf597fc7, 0xc6e00bf3, 0xd5a79147, 0x06ca6351, 0x14292967,
+    0x27b70a85, 0x2e1b2138, 0x4d2c6dfc, 0x53380d13, 0x650a7354, 0x766a0abb, 0x81c2c92e, 0x92722c85,
+    0xa2bfe8a1, 0xa81a664b, 0xc24b8b70, 0xc76c51a3, 0xd192e819, 0xd6990624, 0xf40e3585, 0x106aa070,
+    0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
+    0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
+};
+
+// The state as the instructions want it: words a, b, e, f and c, d, g, h, the first in the highest place.
+struct state {
+  __m128i abef, cdgh;
+};
+
+static const struct state initial = {
+    {(long long)0x510e527f9b05688cULL, (long long)0x6a09e667bb67ae85ULL},
+    {(long long)0x1f83d9ab5be0cd19ULL, (long long)0x3c6ef372a54ff53aULL},
+};
+
+// `blocks` blocks of `count` messages (a constant, so that all loops unroll).
+__attribute__((target(SHA))) static inline __attribute__((always_inline)) void compress(
+    const int count, struct state* const* states, const uint8_t* const* messages, size_t blocks) {
+  const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
+  struct state s[LANES];
+  const uint8_t* at[LANES];
+  for (int i = 0; i < count; i++) {
+    s[i] = *states[i];
+    at[i] = messages[i];
+  }
+  while (blocks-- != 0) {
+    struct state before[LANES];
+    __m128i w[LANES][4];
+    for (int i = 0; i < count; i++) before[i] = s[i];
+#pragma clang loop unroll(full)
+    for (int group = 0; group < 16; group++) {
+      const __m128i constants = _mm_load_si128((const __m128i*)(k + group * 4));
+#pragma clang loop unroll(full)
+      for (int i = 0; i < count; i++) {
+        __m128i* now = &w[i][group % 4];
+        if (group < 4) {
+          *now = _mm_shuffle_epi8(_mm_loadu_si128((const __m128i*)(at[i] + group * 16)), swap);
+        } else {
+          const __m128i last = w[i][(group + 3) % 4];
+          __m128i sum = _mm_sha256msg1_epu32(*now, w[i][(group + 1) % 4]);
+          sum = _mm_add_epi32(sum, _mm_alignr_epi8(last, w[i][(group + 2) % 4], 4));
+          *now = _mm_sha256msg2_epu32(sum, last);
+        }
+        __m128i input = _mm_add_epi32(*now, constants);
+        s[i].cdgh = _mm_sha256rnds2_epu32(s[i].cdgh, s[i].abef, input);
+        s[i].abef = _mm_sha256rnds2_epu32(s[i].abef, s[i].cdgh, _mm_shuffle_epi32(input, 0x0e));
+      }
+    }
+    for (int i = 0; i < count; i++) {
+      s[i].abef = _mm_add_epi32(s[i].abef, before[i].abef);
+      s[i].cdgh = _mm_add_epi32(s[i].cdgh, before[i].cdgh);
+      at[i] += 64;
+    }
+  }
+  for (int i = 0; i < count; i++) *states[i] = s[i];
+}
+
+typedef void kernel(struct state* const* states, const uint8_t* const* messages, size_t blocks);
+
+__attribute__((target(SHA))) static void compress1(struct state* const* s, const uint8_t* const* m,
+                                                   size_t blocks) {
+  compress(1, s, m, blocks);
+}
+__attribute__((target(SHA))) static void compress2(struct state* const* s, const uint8_t* const* m,
+                                                   size_t blocks) {
+  compress(2, s, m, blocks);
+}
+__attribute__((target(SHA))) static void compress3(struct state* const* s, const uint8_t* const* m,
+                                                   size_t blocks) {
+  compress(3, s, m, blocks);
+}
+
+static void store_digest(const struct state* s, uint8_t* digest) {
+  uint32_t abef[4], cdgh[4];
+  memcpy(abef, &s->abef, sizeof abef);
+  memcpy(cdgh, &s->cdgh, sizeof cdgh);
+  const uint32_t words[8] = {abef[3], abef[2], cdgh[3], cdgh[2], abef[1], abef[0], cdgh[1], cdgh[0]};
+  for (int i = 0; i < 8; i++) {
+    for (int byte = 0; byte < 4; byte++) digest[4 * i + byte] = (uint8_t)(words[i] >> (24 - 8 * byte));
+  }
+}
+
+void ck_sha256_sha(const struct ck_job* jobs, size_t count) {
+  static kernel* const kernels[LANES] = {compress1, compress2, compress3};
+  struct lanes lanes = {.next = jobs, .end = jobs + count, .block = 64};
+  struct state states[LANES];
+  // Busy lanes are the first ones: as they end, fewer go on.
+  struct state* state[LANES];
+  struct lane* lane[LANES];
+  int busy = 0;
+  while (busy < LANES && take_job(&lanes, &lanes.lane[busy])) {
+    lane[busy] = &lanes.lane[busy];
+    state[busy] = &states[busy];
+    *state[busy++] = initial;
+  }
+  while (busy > 0) {
+    const uint8_t* at[LANES];
+    size_t blocks = SIZE_MAX;
+    for (int i = 0; i < busy; i++) {
+      at[i] = lane[i]->at;
+      if (lane[i]->blocks < blocks) blocks = lane[i]->blocks;
+    }
+    kernels[busy - 1](state, at, blocks);
+    for (int i = busy - 1; i >= 0; i--) {
+      if (!advance(&lanes, lane[i], blocks)) continue;
+      store_digest(state[i], lane[i]->digest);
+      if (take_job(&lanes, lane[i])) {
+        *state[i] = initial;
+      } else {
+        busy--;
+        lane[i] = lane[busy];
+        state[i] = state[busy];
+      }
+    }
+  }
+}
+
+#else
+
+void ck_sha256_sha(const struct ck_job* jobs, size_t count) {
+  (void)jobs, (void)count;
+  __builtin_trap();
+}
+
+#endif
