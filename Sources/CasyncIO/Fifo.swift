@@ -5,6 +5,7 @@ package struct Fifo<Element> {
 
   package init() {}
 
+  package var count: Int { items.count - head }
   package var isEmpty: Bool { head == items.count }
   package var first: Element? { isEmpty ? nil : items[head] }
 

@@ -87,6 +87,13 @@ extension LocalStore {
     case compressed, plain
   }
 
+  /// What became of loading a chunk whose length is not known.
+  package enum LoadAny: Sendable {
+    case loaded([UInt8], storedBytes: Int)
+    case missing
+    case bad(String)
+  }
+
   /// What became of loading a chunk.
   package enum Load: Sendable {
     /// It fills the range; so many bytes were read for it.
@@ -103,14 +110,23 @@ extension LocalStore {
   package func load(
     _ id: ChunkID, _ form: Form, into buffer: Buffer, _ range: Range<Int>, using loader: ChunkLoader
   ) throws -> Load {
-    let name = Self.name(of: id) + (form == .compressed ? suffix : "")
-    let file: File
-    do {
-      file = try directory.open(below: name, .noFollow)
-    } catch let error as SystemError where error.isNotFound || error.number == ELOOP {
-      return .missing
-    }
+    guard let file = try open(id, form) else { return .missing }
     return try loader.load(file, compressed: form == .compressed, into: buffer, range)
+  }
+
+  /// Reads and decompresses one form of a chunk of any length. Its digest is not compared.
+  package func load(_ id: ChunkID, _ form: Form, using loader: ChunkLoader) throws -> LoadAny {
+    guard let file = try open(id, form) else { return .missing }
+    return try loader.load(file, compressed: form == .compressed)
+  }
+
+  /// The file that holds a form of the chunk; `nil` when there is none, or a symbolic link.
+  private func open(_ id: ChunkID, _ form: Form) throws -> File? {
+    do {
+      return try directory.open(below: Self.name(of: id) + (form == .compressed ? suffix : ""), .noFollow)
+    } catch let error as SystemError where error.isNotFound || error.number == ELOOP {
+      return nil
+    }
   }
 }
 
@@ -147,6 +163,20 @@ package final class ChunkLoader {
       }
     }
     return .loaded(storedBytes: count)
+  }
+
+  /// The chunk in `file`, whatever its length.
+  fileprivate func load(_ file: File, compressed: Bool) throws -> LocalStore.LoadAny {
+    guard let stored = try read(file) else { return .bad("longer than any chunk") }
+    if stored == 0 { return .missing }
+    let scratch = scratch
+    let bytes = scratch.bytes.extracting(0..<stored)
+    guard compressed else { return .loaded(bytes.copy(), storedBytes: stored) }
+    do throws(CompressionError) {
+      return .loaded(try decompressor.decompress(bytes, limit: ChunkSizes.limit), storedBytes: stored)
+    } catch {
+      return .bad("\(error)")
+    }
   }
 
   /// The whole file into `scratch`, grown as needed; `nil` when it is longer than a chunk file may be.

@@ -53,6 +53,12 @@ public struct GetSummary: Sendable {
   public struct Share: Sendable {
     public internal(set) var chunks = 0
     public internal(set) var bytes: UInt64 = 0
+
+    /// Counts one more chunk of `length` bytes.
+    mutating func add(_ length: Int) {
+      chunks += 1
+      bytes += UInt64(length)
+    }
   }
 
   /// Length of the image, or of the partition taken, in bytes.

@@ -27,6 +27,8 @@ final class Target: Sendable {
   /// For reading through the page cache.
   private let cached: File?
   private let export: NBDExport?
+  /// Takes the bytes of a stream, in order.
+  private let sink: (@Sendable (RawSpan) throws -> Void)?
   /// Whether zeros must be written because the device cannot make them.
   private let writesZeros: Atomic<Bool>
   private let changed = Atomic(false)
@@ -48,6 +50,23 @@ final class Target: Sendable {
     self.file = file
     self.cached = cached
     self.export = export
+    sink = nil
+  }
+
+  /// A target that is written strictly in order and cannot be read.
+  init(streamTo path: String, base: UInt64, _ sink: @escaping @Sendable (RawSpan) throws -> Void) {
+    kind = .stream
+    self.path = path
+    self.base = base
+    blockSize = 1
+    capacity = nil
+    hasOldContent = false
+    isDirect = false
+    writesZeros = Atomic(true)
+    file = nil
+    cached = nil
+    export = nil
+    self.sink = sink
   }
 
   /// The block boundary at or before `offset`.
@@ -131,7 +150,7 @@ extension Target {
     while !place.isEmpty {
       let piece = place.lowerBound..<min(place.upperBound, place.lowerBound + Self.writePiece)
       switch kind {
-      case .stream: try file?.writeNext(window.buffer.bytes.extracting(piece))
+      case .stream: try sink?(window.buffer.bytes.extracting(piece))
       case .export: try export?.write(window.buffer, piece, at: offset)
       case .device, .file: try file?.write(window.buffer, piece, at: offset)
       }
@@ -146,7 +165,7 @@ extension Target {
     var offset = range.lowerBound
     while offset < range.upperBound {
       let piece = offset..<min(range.upperBound, offset + Self.zeroPiece)
-      if writesZeros.load(ordering: .relaxed) || kind == .stream {
+      if writesZeros.load(ordering: .relaxed) {
         try writeZeros(piece)
       } else {
         try zeroPiece(piece)

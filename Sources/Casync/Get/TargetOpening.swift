@@ -21,7 +21,7 @@ extension OpenedTarget {
   static func open(_ path: String, size: UInt64, base: UInt64, inPlace: Bool) throws -> OpenedTarget {
     if path == "-" {
       return OpenedTarget(
-        target: Target(kind: .stream, path: "standard output", base: base, file: .standardOutput))
+        target: Target(streamTo: "standard output", base: base) { try File.standardOutput.writeNext($0) })
     }
     if NBDExport.isURI(path) { return try openExport(path, size: size, base: base) }
     guard let status = try File.status(path) else {
@@ -39,7 +39,7 @@ extension OpenedTarget {
       return try openFile(path, size: size, base: base)
     case .characterDevice, .pipe:
       let file = try File.open(path, .write)
-      return OpenedTarget(target: Target(kind: .stream, path: path, base: base, file: file))
+      return OpenedTarget(target: Target(streamTo: path, base: base) { try file.writeNext($0) })
     case .directory, .other:
       throw JobError(.refused, "\(path) is no file or block device")
     }
