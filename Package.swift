@@ -24,7 +24,6 @@ func library(_ name: String, pkgConfig: String, package: String) -> Target {
 }
 
 let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
-let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 
 let package = Package(
   name: "casync",
@@ -33,7 +32,6 @@ let package = Package(
     .library(name: "Casync", targets: ["Casync"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
     .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
   ],
   targets: [
@@ -52,7 +50,7 @@ let package = Package(
     room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", system]),
     .executableTarget(
       name: "CasyncCLI",
-      dependencies: ["Casync", "CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", system, arguments],
+      dependencies: ["CLinux", "Casync", "CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore"],
       swiftSettings: settings),
 
     .target(

@@ -1,0 +1,143 @@
+internal import Casync
+
+/// Where an argument says that an archive, index or store is (casync's rules: the manual, chapter
+/// "Locators").
+enum Locator: Equatable {
+  case standardStream
+  case path(String)
+  case url(String)
+  case ssh(host: String, path: String)
+
+  init(_ argument: String) {
+    if argument == "-" {
+      self = .standardStream
+    } else if let path = Self.filePath(argument) {
+      self = .path(path)
+    } else if argument.hasPrefix("/") || argument.hasPrefix("./") || argument == "." || argument == ".." {
+      self = .path(argument)
+    } else if Self.isURL(argument) {
+      self = .url(argument)
+    } else if let (host, path) = Self.sshParts(argument) {
+      self = .ssh(host: host, path: path)
+    } else {
+      self = .path(argument)
+    }
+  }
+
+  // MARK: The three forms
+
+  /// The path of `file:///path` or `file://localhost/path`, with %XX decoded.
+  private static func filePath(_ argument: String) -> String? {
+    for prefix in ["file:///", "file://localhost/"] where argument.hasPrefix(prefix) {
+      return decodingPercents("/" + argument.dropFirst(prefix.count))
+    }
+    return nil
+  }
+
+  private static func decodingPercents(_ text: String) -> String? {
+    var bytes = [UInt8]()
+    var rest = text.utf8[...]
+    while let byte = rest.popFirst() {
+      guard byte == UInt8(ascii: "%") else {
+        bytes.append(byte)
+        continue
+      }
+      let digits = rest.prefix(2)
+      guard digits.count == 2, digits.first != UInt8(ascii: "+"),
+        let value = UInt8(Substring(digits), radix: 16),
+        value != 0
+      else { return nil }
+      bytes.append(value)
+      rest = rest.dropFirst(2)
+    }
+    return String(decoding: bytes, as: UTF8.self)
+  }
+
+  /// A lower-case scheme, `://`, a host, then the end or one of `/;?`.
+  private static func isURL(_ argument: String) -> Bool {
+    let scheme = argument.prefix {
+      ("a"..."z").contains($0) || ("0"..."9").contains($0) || "+.-".contains($0)
+    }
+    guard let first = scheme.first, ("a"..."z").contains(first) else { return false }
+    let rest = argument.dropFirst(scheme.count)
+    guard rest.hasPrefix("://") else { return false }
+    // nbd+unix:///… has no host; it is ours alone.
+    if scheme == "nbd+unix" { return true }
+    let host = rest.dropFirst(3).prefix { isNameCharacter($0) || "@:[]".contains($0) }
+    let next = rest.dropFirst(3 + host.count).first
+    return !host.isEmpty && (next.map { "/;?".contains($0) } ?? true)
+  }
+
+  /// `[user@]host:path`.
+  private static func sshParts(_ argument: String) -> (host: String, path: String)? {
+    guard let colon = argument.firstIndex(of: ":") else { return nil }
+    let path = argument[argument.index(after: colon)...]
+    let names = argument[..<colon].split(separator: "@", omittingEmptySubsequences: false)
+    guard !path.isEmpty, names.count <= 2, names.allSatisfy({ !$0.isEmpty && $0.allSatisfy(isNameCharacter) })
+    else { return nil }
+    return (String(argument[..<colon]), String(path))
+  }
+
+  private static func isNameCharacter(_ character: Character) -> Bool {
+    character.isASCII && (character.isLetter || character.isNumber || "._%-".contains(character))
+  }
+
+  // MARK: What follows from it
+
+  /// Whether it names an NBD export, which is read and written like a device.
+  var isNBD: Bool {
+    guard case .url(let url) = self else { return false }
+    return url.hasPrefix("nbd://") || url.hasPrefix("nbds://") || url.hasPrefix("nbd+unix://")
+  }
+
+  /// Whether its last component is longer than `suffix` and ends with it; of a URL the arguments do not
+  /// count.
+  func hasSuffix(_ suffix: String) -> Bool {
+    let text: Substring
+    switch self {
+    case .standardStream: return false
+    case .path(let path), .ssh(_, let path): text = path[...]
+    case .url(let url):
+      text = (url.lastIndex(of: "?") ?? url.lastIndex(of: ";")).map { url[..<$0] } ?? url[...]
+    }
+    let name = text.lastIndex(of: "/").map { text[text.index(after: $0)...] } ?? text
+    return name.hasSuffix(suffix) && name.count > suffix.count
+  }
+
+  /// The store that goes with an index when none is named: `default.castr` beside it.
+  var defaultStore: String {
+    let name = "default.castr"
+    switch self {
+    case .standardStream: return name
+    case .path(let path): return Self.directory(path) + name
+    case .ssh(let host, let path): return "\(host):\(Self.directory(path))\(name)"
+    case .url(let url):
+      guard let slashes = url.firstRange(of: "://") else { return name }
+      let host = url[slashes.upperBound...].prefix { !"/;?".contains($0) }
+      let path = url[host.endIndex...].prefix { !";?".contains($0) }
+      return url[..<host.endIndex] + (path.isEmpty ? "/" : Self.directory(String(path))) + name
+    }
+  }
+
+  /// Everything up to and with the last slash.
+  private static func directory(_ path: String) -> String {
+    path.lastIndex(of: "/").map { String(path[...$0]) } ?? ""
+  }
+
+  /// The path for the engine (`-` for a standard stream).
+  /// - Throws: `UsageError` for what lies on another machine.
+  func localPath(_ what: String) throws -> String {
+    switch self {
+    case .standardStream: return "-"
+    case .path(let path): return path
+    case .url(let url): throw Self.unsupported(what, url, "URLs")
+    case .ssh(let host, let path): throw Self.unsupported(what, "\(host):\(path)", "SSH addresses")
+    }
+  }
+
+  private static func unsupported(_ what: String, _ address: String, _ kind: String) -> UsageError {
+    UsageError(
+      "cannot use the \(what) \(address): \(kind) are not supported yet in this version",
+      hint: kind == "URLs" ? nil : "a local file with a colon in its name is written ./\(address)")
+  }
+}

@@ -1,0 +1,90 @@
+extension Option {
+  /// Every option, casync 2's first.
+  static let table = reference + own
+
+  private static let writers: [Verb] = [.put, .make]
+  private static let readers: [Verb] = [.get, .extract]
+  private static let jobs: [Verb] = [.put, .get, .make, .extract, .digest, .verify, .diff, .gc, .check]
+  private static let reporters: [Verb] = [
+    .put, .get, .digest, .verify, .diff, .info, .listChunks, .gc, .check,
+  ]
+
+  private static func theirs(
+    _ name: Name, _ value: Value, short: Character? = nil, for verbs: [Verb] = [], _ summary: String
+  ) -> Option {
+    Option(name: name, short: short, value: value, verbs: verbs, isReference: true, summary: summary)
+  }
+
+  private static func ours(_ name: Name, _ value: Value, for verbs: [Verb], _ summary: String) -> Option {
+    Option(name: name, value: value, verbs: verbs, isReference: false, summary: summary)
+  }
+
+  private static let reference = [
+    theirs(.help, .flag, short: "h", for: Verb.allCases, "show help, for the verb if one is named"),
+    theirs(.version, .flag, for: Verb.allCases, "show the version"),
+    theirs(.logLevel, .logLevel, short: "l", for: Verb.allCases, "print messages up to this level (info)"),
+    theirs(.verbose, .flag, short: "v", for: Verb.allCases, "print what was done in casync's lines"),
+    theirs(.dryRun, .flag, short: "n", for: [.gc], "print what would be removed, remove nothing"),
+    theirs(
+      .store, .path("DIR"), for: writers + readers + [.digest, .diff, .gc, .check],
+      "the store; get, diff and digest take several, asked in order"),
+    theirs(.extraStore, .path("DIR"), for: readers + [.digest, .diff], "a further store to read from"),
+    theirs(
+      .chunkSize, .text("SIZES"), for: writers,
+      "average size of a chunk; for buzhash also MIN:AVG:MAX or auto"),
+    theirs(
+      .digest, .choice(["sha512-256", "sha256", "default"]), for: writers + [.digest],
+      "name chunks by this digest (put: sha256, make: sha512-256)"),
+    theirs(
+      .compression, .choice(["zstd", "xz", "gzip", "default"]), for: writers, "compress chunks by this (zstd)"
+    ),
+    theirs(.seed, .path("PATH"), for: readers, "a file or device to take chunks from; may be repeated"),
+    theirs(.cache, .path("DIR"), for: [.get], "keep what is fetched here and look here first"),
+    theirs(.cacheAuto, .flag, short: "c", "for archives"),
+    theirs(.rateLimit, .size, "for remote stores"),
+    theirs(.excludeNodump, .boolean, for: [.make], "a flag in the header of the index (yes)"),
+    theirs(.excludeSubmounts, .boolean, for: [.make], "a flag in the header of the index (no)"),
+    theirs(.excludeFile, .boolean, for: [.make], "a flag in the header of the index (yes)"),
+    theirs(.reflink, .boolean, for: readers, "share blocks with seeds where the file system can (yes)"),
+    theirs(.hardlink, .boolean, "for archives"),
+    theirs(.punchHoles, .boolean, "accepted; zeros are always left out where the target can"),
+    theirs(.delete, .boolean, "for archives"),
+    theirs(.undoImmutable, .boolean, "for archives"),
+    theirs(.seedOutput, .boolean, for: readers, "take chunks from the target's old content too (yes)"),
+    theirs(.recursive, .boolean, "for archives"),
+    theirs(.mkdir, .boolean, "for mount"),
+    theirs(.uidShift, .text("SHIFT"), "for archives"),
+    theirs(.uidRange, .text("RANGE"), "for archives"),
+    theirs(.with, .feature, for: [.make], "a flag in the header of the index; may be repeated"),
+    theirs(.without, .feature, for: [.make], "take a flag of --with= back"),
+    theirs(.what, .kind, for: [.make, .extract, .digest], "the kind of a file whose name does not say it"),
+  ]
+
+  private static let own = [
+    ours(.chunker, .choice(["image", "buzhash"]), for: [.put], "how the image is cut (image)"),
+    ours(.compressionLevel, .text("N"), for: writers, "the compression's level (zstd: 3, xz and gzip: 6)"),
+    ours(
+      .size, .text("SIZE|filesystem"), for: [.put],
+      "put so much of a device, or as far as its file system goes (all of it)"),
+    ours(.seedIndex, .path("FILE"), for: [.get], "the index of the --seed before it"),
+    ours(.partition, .count, for: [.get], "take only this partition of a disk image"),
+    ours(.inPlace, .flag, for: [.get], "update an existing file where it stands"),
+    ours(.noVerify, .flag, for: readers, "do not read back what was written to a device"),
+    ours(
+      .stateDir, .path("DIR|none"), for: readers,
+      "where indexes of devices are kept (/var/lib/casync)"),
+    ours(.force, .flag, for: readers, "go on although the image is for another sector size"),
+    ours(.grace, .time, for: [.gc], "spare chunks younger than this, such as 24h (0)"),
+    ours(.repair, .flag, for: [.check], "move bad chunks aside"),
+    ours(.json, .flag, for: reporters, "print the result as JSON on standard output"),
+    ours(
+      .progress, .choice(ProgressStyle.allCases.map(\.rawValue)), for: jobs,
+      "how to show progress on standard error (auto)"),
+    ours(
+      .workers, .count, for: [.put, .get, .make, .extract, .verify, .check],
+      "threads that hash and compress (one a processor)"),
+    ours(
+      .generateCompletionScript, .choice(Completion.Shell.allCases.map(\.rawValue)), for: [],
+      "print a completion script for this shell"),
+  ]
+}

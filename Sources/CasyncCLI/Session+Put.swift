@@ -1,0 +1,157 @@
+internal import Casync
+internal import CasyncChunking
+internal import CasyncFormat
+internal import CasyncIO
+
+extension Session {
+  /// `casync put INDEX INPUT`: an image into a store, with our defaults.
+  func put() throws -> Int32 {
+    let index = try indexPath()
+    var request = PutRequest(
+      input: try dataPath(1, "input"), index: index, store: try store(beside: arguments.operands[0]))
+    request.chunker = try chunker()
+    request.digest = digestAlgorithm ?? .sha256
+    request.extent = try extent()
+    try setOptions(of: &request)
+    return try job(
+      resume: "the chunks stored so far are kept; the same command goes on from there", request.run
+    ) {
+      summary in
+      if isJSON {
+        // The index on standard output leaves no room for anything else there.
+        index == "-" ? Console.write(summary.json.text + "\n") : try print(summary.json)
+      } else {
+        index == "-" ? Console.write(summary.digest.hex + "\n") : try print(summary.digest.hex + "\n")
+        console.info(summary.table)
+      }
+      return 0
+    }
+  }
+
+  /// `casync make [INDEX] [INPUT]`: the same, as casync 2 does it.
+  func make() throws -> Int32 {
+    let output = Locator(arguments.operand(0))
+    try checkMake(output)
+    guard !arguments.has(.cache), !arguments.has(.cacheAuto) else {
+      throw UsageError("Caching only supported when archiving files trees.")
+    }
+    let index = try output.localPath("index")
+    let input = try Locator(arguments.operand(1)).localPath("input")
+    var request = PutRequest(input: input, index: index, store: try store(beside: arguments.operand(0)))
+    request.chunker = .buzhash(try ChunkSizes.parse(arguments.value(.chunkSize) ?? "auto"))
+    request.digest = digestAlgorithm ?? .sha512_256
+    request.extent = try fileKind(arguments.operand(1)) == .blockDevice ? .fileSystem : .whole
+    request.flags = Features.flags(for: arguments, digest: request.digest)
+    try setOptions(of: &request)
+    notifyReady()
+    if isVerbose { console.info(ReferenceLines.beforeMake(request)) }
+    return try job(request.run) { summary in
+      if isVerbose { console.info(ReferenceLines.afterMake(summary)) }
+      index == "-" ? Console.write(summary.digest.hex + "\n") : try print(summary.digest.hex + "\n")
+      return 0
+    }
+  }
+
+  /// Refuses what is not the index of a blob.
+  private func checkMake(_ output: Locator) throws {
+    guard arguments.operands.count <= 2 else {
+      throw UsageError("A pair of output and input path/URL expected.")
+    }
+    let inputKind = try fileKind(arguments.operand(1))
+    switch arguments.value(.what).flatMap(Kind.init) ?? Kind(suffixOf: output) {
+    case .blob, .directory:
+      throw Kind.mismatch(.make)
+    case .archive, .archiveIndex: throw Kind.treesUnsupported
+    case .blobIndex:
+      guard inputKind != .directory else {
+        throw UsageError("Input is a directory, but attempted to make blob index. Refusing.")
+      }
+    case nil:
+      guard output == .standardStream else {
+        throw UsageError("File to create does not have valid suffix, refusing. \(Kind.suffixes)")
+      }
+      if inputKind == .directory { throw Kind.treesUnsupported }
+    }
+  }
+
+  /// What kind of file an operand names; `nil` when there is none, or it is not local.
+  func fileKind(_ operand: String) throws -> File.Kind? {
+    switch Locator(operand) {
+    case .standardStream: try File.standardInput.status().kind
+    case .path(let path): try File.status(path)?.kind
+    case .url, .ssh: nil
+    }
+  }
+
+  // MARK: Options
+
+  private func chunker() throws -> Chunker {
+    let size = arguments.value(.chunkSize)
+    guard arguments.value(.chunker) != "buzhash" else {
+      return .buzhash(try ChunkSizes.parse(size ?? "auto"))
+    }
+    guard let size, size != "auto" else { return .imageDefault }
+    guard let average = Quantity.size(size).flatMap({ Int(exactly: $0) }),
+      let chunker = Chunker.image(checking: average)
+    else {
+      throw UsageError(
+        "--chunk-size=\(size): the image chunker takes a multiple of 8K from 16K to 1M",
+        hint: "--chunker=buzhash takes MIN:AVG:MAX")
+    }
+    return chunker
+  }
+
+  private func extent() throws -> PutRequest.Extent {
+    switch arguments.value(.size) {
+    case nil: return .whole
+    case "filesystem": return .fileSystem
+    case let text?:
+      guard let size = Quantity.size(text), size > 0 else {
+        throw UsageError("--size=\(text): neither a size in bytes nor 'filesystem'")
+      }
+      return .bytes(size)
+    }
+  }
+
+  private func setOptions(of request: inout PutRequest) throws {
+    request.compression = arguments.value(.compression).flatMap(Compression.init) ?? .zstd
+    if let level = arguments.value(.compressionLevel) {
+      let levels = request.compression.levels
+      guard let number = Int(level), levels.contains(number) else {
+        let name = request.compression.rawValue
+        throw UsageError(
+          "--compression-level=\(level): \(name) has levels from \(levels.lowerBound) to \(levels.upperBound)"
+        )
+      }
+      request.compressionLevel = number
+    }
+    request.workers = arguments.count(.workers)
+  }
+}
+
+extension ChunkSizes {
+  /// casync's `--chunk-size=`: `auto`, an average, or `MIN:AVG:MAX`.
+  static func parse(_ text: String) throws -> ChunkSizes {
+    if text == "auto" { return .standard }
+    let sizes = text.split(separator: ":", omittingEmptySubsequences: false).map {
+      Quantity.size(String($0)).flatMap { Int(exactly: $0) }
+    }
+    let parsed: ChunkSizes? =
+      switch sizes.count {
+      case 1: sizes[0].flatMap { ChunkSizes(average: $0) }
+      case 3:
+        if let min = sizes[0], let average = sizes[1], let max = sizes[2] {
+          ChunkSizes(min: min, average: average, max: max)
+        } else {
+          nil
+        }
+      default: nil
+      }
+    guard let parsed else {
+      throw UsageError(
+        "--chunk-size=\(text): neither auto nor an average nor MIN:AVG:MAX",
+        hint: "sizes are from 1 to 128M, in rising order")
+    }
+    return parsed
+  }
+}

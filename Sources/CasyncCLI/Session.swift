@@ -1,0 +1,118 @@
+internal import Casync
+internal import CasyncFormat
+internal import CasyncIO
+
+/// One run of a verb: what it was given, and where its output goes.
+struct Session: Sendable {
+  let arguments: Arguments
+  let environment: Environment
+  let console: Console
+
+  /// Does what the verb says. Blocks.
+  /// - Returns: the exit status.
+  func run() throws -> Int32 {
+    switch arguments.verb {
+    case .put: try put()
+    case .get: try get()
+    case .make: try make()
+    case .extract: try extract()
+    case .digest: try digest()
+    case .verify: try verify()
+    case .diff: try diff()
+    case .info: try info()
+    case .listChunks: try listChunks()
+    case .gc: try collect()
+    case .check: try check()
+    case .help: 0
+    }
+  }
+
+  /// Whether casync's lines of information are wanted.
+  var isVerbose: Bool { arguments.has(.verbose) || environment.isVerbose }
+
+  // MARK: Jobs
+
+  /// Runs a job of the engine, with its progress shown and signals heeded, and passes what it returns to
+  /// `report`.
+  /// - Parameter resume: what to say of a job that was interrupted.
+  /// - Returns: the exit status.
+  func job<Summary>(
+    resume: String? = nil, _ body: (Progress) throws -> Summary, report: (Summary) throws -> Int32
+  ) throws -> Int32 {
+    let progress = Progress()
+    let display = Display(progress, of: arguments, environment: environment)
+    let watch = Watch(progress.cancellation, every: display.interval) { display.update() }
+    let result = Result { try body(progress) }
+    let signal = watch.stop()
+    display.end(finished: (try? result.get()) != nil)
+    do {
+      return try report(result.get())
+    } catch is CancellationError {
+      return interrupted(by: signal ?? 0, resume: resume)
+    }
+  }
+
+  /// casync's verbs end with its message and status 1; ours like a program that the signal ended.
+  private func interrupted(by signal: Int32, resume: String?) -> Int32 {
+    if arguments.verb.isReference {
+      console.info("Got exit signal, quitting.")
+      return 1
+    }
+    console.report(UsageError("interrupted", hint: resume))
+    return 128 + signal
+  }
+
+  /// Asks systemd, if it started us, to count us as started.
+  func notifyReady() { Notifier(environment).ready() }
+
+  // MARK: Results
+
+  /// Writes to standard output. Blocks.
+  static func print(_ text: String) throws {
+    try File.standardOutput.writeNext(Array(text.utf8).rawSpan)
+  }
+
+  func print(_ text: String) throws { try Self.print(text) }
+
+  /// Whether results are to be JSON.
+  var isJSON: Bool { arguments.has(.json) }
+
+  func print(_ value: JSON) throws { try print(value.text + "\n") }
+
+  // MARK: What several verbs take
+
+  /// The index at the operand `index`, where the engine can read it.
+  func indexPath(_ index: Int = 0) throws -> String {
+    try Locator(arguments.operand(index)).localPath("index")
+  }
+
+  /// The one store of a verb that has one: `--store`, `CASYNC_STORE`, else beside the index.
+  func store(beside index: String) throws -> String {
+    let named = arguments.value(.store) ?? environment["CASYNC_STORE"] ?? Locator(index).defaultStore
+    return try Self.storePath(named)
+  }
+
+  /// All stores to read from: every `--store`, or what stands for it, then every `--extra-store`.
+  func stores(beside index: String) throws -> [String] {
+    let named = try arguments.values(.store).map(Self.storePath)
+    let first = try named.isEmpty ? [store(beside: index)] : named
+    return try first + arguments.values(.extraStore).map(Self.storePath)
+  }
+
+  static func storePath(_ argument: String) throws -> String {
+    let locator = Locator(argument)
+    // A directory may well be called "-".
+    return locator == .standardStream ? "./-" : try locator.localPath("store")
+  }
+
+  /// An input or target that is a local path, `-`, or an NBD export.
+  func dataPath(_ index: Int, _ what: String) throws -> String {
+    let locator = Locator(arguments.operand(index))
+    return locator.isNBD ? arguments.operand(index) : try locator.localPath(what)
+  }
+
+  /// A digest as casync names it; `nil` when none is asked for.
+  var digestAlgorithm: DigestAlgorithm? {
+    arguments.value(.digest).map { DigestAlgorithm(rawValue: $0) ?? .sha512_256 }
+  }
+}

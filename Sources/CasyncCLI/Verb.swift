@@ -1,0 +1,98 @@
+/// What the command can be asked to do.
+enum Verb: String, CaseIterable, Sendable {
+  case put, get, make, extract, digest, verify, diff, info
+  case listChunks = "list-chunks"
+  case gc, check, help
+
+  /// Whether casync 2 has it: then its options are accepted and a signal ends with its status.
+  var isReference: Bool {
+    switch self {
+    case .make, .extract, .digest, .gc, .help: true
+    default: false
+    }
+  }
+
+  /// Verbs of casync 2 that this version lacks.
+  static let missing = ["list", "mtree", "stat", "mount", "mkdev", "pull", "push", "udev"]
+
+  /// For the help, and for the number of operands.
+  struct Description: Sendable {
+    let operands: String
+    let count: ClosedRange<Int>
+    let summary: String
+    /// Further lines of its help.
+    let text: String
+  }
+
+  var description: Description {
+    guard let description = Self.descriptions[self] else { preconditionFailure("every verb is described") }
+    return description
+  }
+
+  private static let descriptions: [Verb: Description] = [
+    .put: Description(
+      operands: "INDEX.caibx INPUT", count: 2...2, summary: "chunk an image into a store",
+      text: """
+        INPUT is a file, a block device, - for standard input, or an NBD URI (nbd://,
+        nbd+unix://). Its chunks go to the store, then INDEX.caibx appears (- is standard
+        output). The image's digest is printed on standard output, a summary on standard
+        error. Holes are not read. Interrupted: what was stored is used next time.
+        """),
+    .get: Description(
+      operands: "INDEX.caibx TARGET", count: 2...2, summary: "write an image to a device or file",
+      text: """
+        TARGET is a block device, a file, - for standard output, or an NBD URI. Each chunk
+        comes from the cheapest place: already right on the target, zeros, the target's old
+        content, seeds, earlier in the image, the cache, the stores in order. What was
+        written to a device is read back. Interrupted: the same command resumes.
+        """),
+    .make: Description(
+      operands: "[INDEX.caibx] [INPUT]", count: 0...2, summary: "put, as casync 2 does it",
+      text: """
+        The index is casync's byte for byte. INPUT is a file or block device, standard input
+        without one; of a device only its file system is taken. With - or no INDEX the index
+        goes to standard output, the digest to standard error.
+        """),
+    .extract: Description(
+      operands: "[INDEX.caibx] [TARGET]", count: 0...3, summary: "get, as casync 2 does it",
+      text: """
+        An existing TARGET, file or device, is updated in place and is the first seed unless
+        --seed-output=no. With - or no TARGET the image goes to standard output.
+        """),
+    .digest: Description(
+      operands: "[FILE|DEVICE|INDEX.caibx]", count: 0...2, summary: "print the digest of an image",
+      text: """
+        The image of an index is read from its store and always gets SHA-512/256, as casync
+        does it. - is standard input.
+        """),
+    .verify: Description(
+      operands: "INDEX.caibx TARGET", count: 2...2, summary: "compare a device or file with an index",
+      text: "Prints each byte range that differs; the exit status is then 1."),
+    .diff: Description(
+      operands: "OLD.caibx NEW.caibx", count: 2...2,
+      summary: "what an update from one index to another costs",
+      text: """
+        Chunks and bytes kept, added and dropped, for the image and each of its partitions;
+        with --store also the compressed bytes to download.
+        """),
+    .info: Description(
+      operands: "INDEX.caibx", count: 1...1, summary: "what an index says", text: "- is standard input."),
+    .listChunks: Description(
+      operands: "INDEX.caibx", count: 1...1, summary: "print the chunk IDs of an index",
+      text: """
+        One a line in the order of the image; with --json one object a line. - is standard
+        input.
+        """),
+    .gc: Description(
+      operands: "INDEX.caibx...", count: 0...Int.max, summary: "remove from a store what no index names",
+      text: """
+        The store is that of --store, else the one of the first index. Where casync or desync
+        may write to it at the same time, --grace=24h spares what is younger.
+        """),
+    .check: Description(
+      operands: "[STORE]", count: 0...1, summary: "compare every chunk of a store with its name",
+      text: "Prints each bad file; the exit status is then 1."),
+    .help: Description(
+      operands: "[VERB]", count: 0...1, summary: "show help, for one verb if named", text: ""),
+  ]
+}
