@@ -61,6 +61,7 @@ let package = Package(
     tests("CasyncChunkingTests", ["CasyncChunking", "CasyncFormat"]),
     tests("CasyncStoreTests", ["CasyncStore", "CasyncChunking", "CasyncFormat", "CasyncIO"]),
     tests("CasyncTests", ["Casync", "CasyncStore", "CasyncChunking", "CasyncFormat", "CasyncIO"]),
+    tests("CLITests", ["CasyncCLI", "Casync", "CasyncFormat"]),
     tests("InteropTests", ["CasyncFormat", "CasyncIO"]),
   ]
 )
