@@ -206,14 +206,19 @@ final class GzipEncoder {
     unsafe stream.deallocate()
   }
 
-  func bound(_ count: Int) -> Int { unsafe Int(deflateBound(stream, UInt(count))) }
+  /// Starts the stream anew, for zlib's bound of one that has ended leaves the gzip wrapper out.
+  func bound(_ count: Int) -> Int {
+    // SAFETY: self owns the stream.
+    unsafe deflateReset(stream)
+    return unsafe Int(deflateBound(stream, UInt(count)))
+  }
 
   func encode(
     _ bytes: UnsafeRawBufferPointer, into output: UnsafeMutableRawBufferPointer
   ) throws(CompressionError) -> Int {
-    guard unsafe deflateReset(stream) == Z_OK else { throw CompressionError(.outOfMemory, .gzip) }
-    // SAFETY: both buffers outlive the call and are given with their counts; zlib does not write to its
-    // input.
+    // SAFETY: self owns the stream, which `bound` may or may not have started anew; both buffers outlive the
+    // call and are given with their counts; zlib does not write to its input.
+    unsafe deflateReset(stream)
     unsafe stream.pointee.next_in = UnsafeMutablePointer(
       mutating: bytes.baseAddress?.assumingMemoryBound(to: UInt8.self))
     unsafe stream.pointee.avail_in = UInt32(bytes.count)
