@@ -14,7 +14,8 @@ package final class Digester {
     self.init(algorithm, tier: .current)
   }
 
-  init(_ algorithm: DigestAlgorithm, tier: CPUTier) {
+  /// A digester with the kernels of `tier`, which this CPU must have.
+  package init(_ algorithm: DigestAlgorithm, tier: CPUTier) {
     self.algorithm = algorithm
     self.tier = tier
     state = DigestState(algorithm)

@@ -42,7 +42,8 @@ package struct SegmentCutter: Sendable {
     self.init(kind: kind, chunker: chunker, tier: .current)
   }
 
-  init(kind: SegmentKind, chunker: Chunker, tier: CPUTier) {
+  /// The same with the kernels of `tier`, which this CPU must have.
+  package init(kind: SegmentKind, chunker: Chunker, tier: CPUTier) {
     self.kind = kind
     self.tier = tier
     switch (kind, chunker) {

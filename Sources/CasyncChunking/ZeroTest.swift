@@ -1,12 +1,14 @@
 internal import CKernels
 
 /// Whether every byte of `bytes` is zero; true of no bytes. Stops early where they are not.
-package func isZero(_ bytes: RawSpan) -> Bool {
+package func isZero(_ bytes: RawSpan) -> Bool { isZero(bytes, tier: .current) }
+
+/// The same by the kernel of `tier`, which this CPU must have.
+package func isZero(_ bytes: RawSpan, tier: CPUTier) -> Bool {
   // SAFETY: the pointer is used while the span lives.
-  unsafe bytes.withUnsafeBytes { unsafe isZero($0, tier: .current) }
+  unsafe bytes.withUnsafeBytes { unsafe isZero($0, tier: tier) }
 }
 
-/// The same by the kernels of `tier`.
 func isZero(_ bytes: UnsafeRawBufferPointer, tier: CPUTier) -> Bool {
   guard tier != .portable else { return unsafe isZeroPortable(bytes) }
   guard let start = bytes.baseAddress else { return true }
