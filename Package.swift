@@ -32,7 +32,7 @@ let package = Package(
     .library(name: "Casync", targets: ["Casync"]),
   ],
   dependencies: [
-    .package(url: "https://github.com/apple/swift-system", from: "1.8.1"),
+    .package(url: "https://github.com/apple/swift-system", from: "1.8.1")
   ],
   targets: [
     .target(name: "CKernels"),

@@ -12,7 +12,7 @@ extension Session {
     request.partition = arguments.count(.partition)
     request.inPlace = arguments.has(.inPlace)
     setOptions(of: &request)
-    return try job(resume: "the same command resumes where this one stopped", request.run) { summary in
+    return try job(request.run) { summary in
       summary.warnings.forEach(console.warning)
       if !isJSON {
         console.info(summary.table)

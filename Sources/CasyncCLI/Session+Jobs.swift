@@ -29,7 +29,12 @@ extension Session {
     var request = VerifyRequest(index: try indexPath(), target: try dataPath(1, "target"))
     request.workers = arguments.count(.workers)
     return try job(request.run) { summary in
-      try isJSON ? print(summary.json) : print(summary.lines)
+      if isJSON {
+        try print(summary.json)
+      } else {
+        try print(summary.lines)
+        console.info(summary.conclusion)
+      }
       return summary.isIdentical ? 0 : 1
     }
   }

@@ -45,21 +45,20 @@ struct Session: Sendable {
     let result = Result { try body(progress) }
     let signal = watch.stop()
     display.end(finished: (try? result.get()) != nil)
-    do {
-      return try report(result.get())
-    } catch is CancellationError {
-      return interrupted(by: signal ?? 0, resume: resume)
+    switch result {
+    case .success(let summary): return try report(summary)
+    case .failure(is CancellationError): return interrupted(by: signal, hint: resume)
+    case .failure(let error as JobError) where error.code == .interrupted:
+      return interrupted(by: signal, hint: error.hint)
+    case .failure(let error): throw error
     }
   }
 
   /// casync's verbs end with its message and status 1; ours like a program that the signal ended.
-  private func interrupted(by signal: Int32, resume: String?) -> Int32 {
-    if arguments.verb.isReference {
-      console.info("Got exit signal, quitting.")
-      return 1
-    }
-    console.report(UsageError("interrupted", hint: resume))
-    return 128 + signal
+  private func interrupted(by signal: Int32?, hint: String?) -> Int32 {
+    let isReference = arguments.verb.isReference
+    console.report(UsageError(isReference ? "Got exit signal, quitting." : "interrupted", hint: hint))
+    return isReference ? 1 : 128 + (signal ?? 0)
   }
 
   /// Asks systemd, if it started us, to count us as started.

@@ -52,6 +52,14 @@ extension VerifySummary {
   }
 }
 
+extension VerifySummary {
+  var conclusion: String {
+    guard !isIdentical else { return "\(Quantity.bytes(size)), nothing differs" }
+    let bytes = differences.reduce(0) { $0 + $1.range.length }
+    return "\(Quantity.bytes(bytes)) of \(Quantity.bytes(size)) differ, \(differences.count) ranges"
+  }
+}
+
 extension DiffSummary {
   var table: String {
     var table = Table(["", "kept", "chunks", "added", "chunks", "dropped", "chunks", "download"])
