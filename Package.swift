@@ -23,16 +23,11 @@ func library(_ name: String, pkgConfig: String, package: String) -> Target {
   .systemLibrary(name: name, pkgConfig: pkgConfig, providers: [.apt([package])])
 }
 
-let system = Target.Dependency.product(name: "SystemPackage", package: "swift-system")
-
 let package = Package(
   name: "casync",
   products: [
     .executable(name: "casync", targets: ["CasyncCLI"]),
     .library(name: "Casync", targets: ["Casync"]),
-  ],
-  dependencies: [
-    .package(url: "https://github.com/apple/swift-system", from: "1.8.1")
   ],
   targets: [
     .target(name: "CKernels"),
@@ -44,17 +39,17 @@ let package = Package(
     library("CNbd", pkgConfig: "libnbd", package: "libnbd-dev"),
 
     room("CasyncFormat"),
-    room("CasyncIO", ["CLinux", "CNbd", system]),
+    room("CasyncIO", ["CLinux", "CNbd"]),
     room("CasyncChunking", ["CKernels", "CCrypto", "CZstd", "CLzma", "CZlib", "CasyncFormat"]),
-    room("CasyncStore", ["CasyncFormat", "CasyncIO", "CasyncChunking", system]),
-    room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", system]),
+    room("CasyncStore", ["CasyncFormat", "CasyncIO", "CasyncChunking"]),
+    room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore"]),
     .executableTarget(
       name: "CasyncCLI",
       dependencies: ["CLinux", "Casync", "CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore"],
       swiftSettings: settings),
 
     .target(
-      name: "TestSupport", dependencies: ["CasyncIO", system], path: "Tests/TestSupport",
+      name: "TestSupport", dependencies: ["CasyncIO"], path: "Tests/TestSupport",
       swiftSettings: settings),
     tests("CasyncFormatTests", ["CasyncFormat"]),
     tests("CasyncIOTests", ["CasyncIO"]),
