@@ -49,6 +49,7 @@ struct Assembler {
 
   private enum Loading {
     case zero(Range<UInt64>)
+    case clone(CloneRun)
     case slab(Job<SlabLoader.Loaded>)
   }
 
@@ -59,7 +60,7 @@ struct Assembler {
 
   /// Fills `region`. Returns when every write has come back; flushing is the caller's.
   mutating func fill(_ region: Range<UInt64>) throws {
-    var steps = Steps(plan, target: target, region: region)
+    var steps = Steps(plan, target: target, region: region, cloneable: loader.cloneable)
     findEndangered(region)
     doneRegions.append(region.lowerBound..<region.lowerBound)
     loadFrontier = region.lowerBound
@@ -110,6 +111,9 @@ struct Assembler {
     case .zero(let range):
       loadFrontier = range.upperBound
       return .zero(range)
+    case .clone(let run):
+      loadFrontier = run.range.upperBound
+      return .clone(run)
     case .fill(let slab):
       let needs = try needs(of: slab, region)
       loadFrontier = slab.range.upperBound
@@ -126,6 +130,14 @@ struct Assembler {
       previous = nil
       summary.zeroedBytes += range.length
       return Writing(range: range, job: writers.submit { _ in try target.zero(range) })
+    case .clone(let run):
+      try protect(upTo: run.range.upperBound)
+      previous = nil
+      let loader = loader
+      summary.clonedBytes += run.range.length
+      summary.add(GetSummary.Share(chunks: run.positions.count, bytes: run.range.length), from: .seed)
+      progress.count(Int(run.range.length), from: .seed)
+      return Writing(range: run.range, job: workers.submit { context in try loader.clone(run, context) })
     case .slab(let job):
       let loaded = try job.wait()
       let range = join(loaded, previous)

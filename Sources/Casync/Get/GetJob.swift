@@ -74,7 +74,8 @@ struct GetJob {
   /// Plans, writes, flushes and reads back.
   mutating func run(_ fetcher: ChunkFetcher) throws {
     let old = OldContent(target)
-    let loader = SlabLoader(index: index, target: target, old: old, seeds: seeds, fetcher: fetcher)
+    let loader = SlabLoader(
+      index: index, target: target, old: old, seeds: seeds, fetcher: fetcher, reflink: request.reflink)
     let count = request.workers ?? WorkerPool<SlabLoader.Context>.processorCount
     try WorkerPool.with(count: count, context: { loader.context() }) { workers in
       let zeros = ZeroChunks(index.digest, chunker: index.chunker)

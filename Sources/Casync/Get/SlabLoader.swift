@@ -48,18 +48,24 @@ final class SlabLoader: Sendable {
   }
 
   let index: Index
-  private let target: Target
+  let target: Target
   private let old: OldContent
-  private let seeds: [Seed]
-  private let fetcher: ChunkFetcher
-  private let buffers: BufferPool
+  let seeds: [Seed]
+  let fetcher: ChunkFetcher
+  let buffers: BufferPool
+  /// Numbers of the seeds whose blocks the target can share.
+  let cloneable: Set<Int>
 
-  init(index: Index, target: Target, old: OldContent, seeds: [Seed], fetcher: ChunkFetcher) {
+  /// - Parameter reflink: whether blocks may be shared with seeds.
+  init(
+    index: Index, target: Target, old: OldContent, seeds: [Seed], fetcher: ChunkFetcher, reflink: Bool = false
+  ) {
     self.index = index
     self.target = target
     self.old = old
     self.seeds = seeds
     self.fetcher = fetcher
+    cloneable = reflink ? Set(seeds.filter { target.canShareBlocks(with: $0.file) }.map(\.number)) : []
     // A slab, or a longer chunk, and up to two blocks at either end.
     buffers = BufferPool(
       bufferLength: max(Steps.slabLength, index.chunker.maximumChunk)

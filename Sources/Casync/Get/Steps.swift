@@ -18,9 +18,19 @@ struct Slab: Sendable {
   }
 }
 
+/// Whole chunks that lie behind one another in a seed as in the image, and whose blocks the target can share with it.
+struct CloneRun: Sendable {
+  /// Number of the seed, and where the run starts in it.
+  let seed: Int
+  let offset: UInt64
+  let positions: Range<Int>
+  let range: Range<UInt64>
+}
+
 /// What is done to a target, in ascending order of offsets.
 enum Step {
   case zero(Range<UInt64>)
+  case clone(CloneRun)
   case fill(Slab)
 }
 
@@ -32,6 +42,9 @@ enum Step {
 struct Steps: IteratorProtocol {
   /// Bytes in a slab; one chunk may be longer.
   static let slabLength = 1 << 20
+  /// Bytes that are cloned in one go; a shorter run than `shortestClone` is copied.
+  private static let longestClone: UInt64 = 16 << 20
+  private static let shortestClone: UInt64 = 64 << 10
   /// Runs of zeros below this length are written with what is around them.
   static let shortestZeroRun: UInt64 = 64 << 10
 
@@ -39,6 +52,8 @@ struct Steps: IteratorProtocol {
   private let sources: [ChunkSource]
   private let target: Target
   private let region: Range<UInt64>
+  /// Numbers of the seeds whose blocks the target can share.
+  private let cloneable: Set<Int>
   /// The chunk that is looked at next.
   private var position: Int
   private var ready = Fifo<Step>()
@@ -46,11 +61,12 @@ struct Steps: IteratorProtocol {
   private var data: Range<UInt64>?
 
   /// - Parameter region: in offsets of the image; starts at a block boundary and ends at one or with the image.
-  init(_ plan: Plan, target: Target, region: Range<UInt64>) {
+  init(_ plan: Plan, target: Target, region: Range<UInt64>, cloneable: Set<Int> = []) {
     index = plan.index
     sources = plan.sources
     self.target = target
     self.region = region
+    self.cloneable = cloneable
     position = region.isEmpty ? plan.index.count : plan.index.position(of: region.lowerBound)
   }
 
@@ -76,18 +92,53 @@ struct Steps: IteratorProtocol {
 
   /// Takes the run of chunks of one state at `position`; long runs of data in parts.
   private mutating func classifyRun() {
+    if let run = cloneRun() {
+      flushData()
+      ready.append(.clone(run))
+      position = run.positions.upperBound
+      return
+    }
     let state = state(of: position)
     let start = position
     repeat {
       position += 1
     } while position < index.count && self.state(of: position) == state
-      && index.start(of: position) < region.upperBound && (state != .data || position - start < 4096)
+      && index.start(of: position) < region.upperBound && !(state == .data && endsDataRun(position - start))
     let run = (index.start(of: start)..<index.end(of: position - 1)).intersection(region)
     switch state {
     case .keep: break
     case .data: addData(run)
     case .zero: addZeros(run)
     }
+  }
+
+  /// Whether a run of data of `count` chunks is looked at by itself: it is long, or what follows can be cloned.
+  private func endsDataRun(_ count: Int) -> Bool {
+    count >= 4096 || !cloneable.isEmpty && cloneRun() != nil
+  }
+
+  /// The longest run of chunks at `position` that can be cloned; `nil` when none is worth it.
+  private func cloneRun() -> CloneRun? {
+    guard case .seed(let seed, let offset) = sources[position].kind, cloneable.contains(seed) else {
+      return nil
+    }
+    let start = index.start(of: position)
+    let block = UInt64(Buffer.alignment)
+    guard start >= region.lowerBound, (start - target.base) % block == 0, offset % block == 0 else {
+      return nil
+    }
+    var end: Int?
+    var next = position
+    while next < index.count, index.end(of: next) - start <= Self.longestClone,
+      index.end(of: next) <= region.upperBound,
+      sources[next] == .seed(seed, offset: offset + index.start(of: next) - start)
+    {
+      next += 1
+      if (index.end(of: next - 1) - target.base) % block == 0 { end = next }
+    }
+    guard let end, index.end(of: end - 1) - start >= Self.shortestClone else { return nil }
+    return CloneRun(
+      seed: seed, offset: offset, positions: position..<end, range: start..<index.end(of: end - 1))
   }
 
   private mutating func addZeros(_ run: Range<UInt64>) {

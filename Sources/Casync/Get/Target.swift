@@ -203,6 +203,29 @@ extension Target {
     }
   }
 
+  /// Whether the file system lets this file share blocks with another: tried on a file of their own.
+  func canShareBlocks(with source: File) -> Bool {
+    guard kind == .file, let file, let here = try? file.status(), let there = try? source.status(),
+      there.kind == .regular, here.device == there.device, there.size >= UInt64(Buffer.alignment)
+    else { return false }
+    do {
+      let probe = try FileSystem.createTemporary(
+        in: FileSystem.parent(of: file.path), prefix: ".casync-clone-")
+      try FileSystem.remove(probe.path)
+      try probe.clone(source, from: 0, length: UInt64(Buffer.alignment), to: 0)
+      return true
+    } catch {
+      // A file system that cannot, or may not, is copied to.
+      return false
+    }
+  }
+
+  /// Lets `range` share the blocks of `source` that start at `offset` of it.
+  func clone(_ source: File, from offset: UInt64, to range: Range<UInt64>) throws {
+    changed.store(true, ordering: .relaxed)
+    try file?.clone(source, from: offset, length: range.length, to: range.lowerBound - base)
+  }
+
   /// Makes everything written so far durable.
   func flush() throws {
     if let export { return try export.flush() }
