@@ -84,6 +84,17 @@ for tier in CPUTier.available {
   measure("scan block, \(tier)", on: random, count: count) {
     _ = block.scan($0, lookbehind: 0, offset: 0)
   }
+  // The serial half comes on top, on one thread for a whole segment.
+  for (name, whole) in [("byte", byte), ("block", block)] {
+    var cutter = whole
+    var offset: UInt64 = 0
+    var cuts: [Cut] = []
+    measure("cut \(name): scan and join, \(tier)", on: random, count: count) {
+      cutter.join(cutter.scan($0, lookbehind: 4096, offset: offset), into: &cuts)
+      offset += UInt64(piece - 4096)
+      cuts.removeAll(keepingCapacity: true)
+    }
+  }
   measure("scan stream of zeros, \(tier)", on: zeros, count: count) {
     _ = stream.scan($0, lookbehind: 47, offset: 47)
   }
