@@ -82,10 +82,13 @@ extension File {
   }
 
   /// read(2) from the current position until `range` of `buffer` is full or the stream ends.
-  package func readNext(into buffer: Buffer, _ range: Range<Int>) throws -> Int {
+  package func readNext(
+    into buffer: Buffer, _ range: Range<Int>, _ cancellation: Cancellation = Cancellation()
+  ) throws -> Int {
     precondition(range.lowerBound >= 0 && range.upperBound <= buffer.count, "range outside the buffer")
     var done = 0
     while done < range.count {
+      try wait(for: .readable, cancellation)
       // SAFETY: the range lies inside the buffer, which this call borrows.
       let memory = unsafe buffer.pointer(range.lowerBound + done..<range.upperBound)
       let (count, number) = retrying { unsafe casync_read(descriptor, memory.baseAddress, memory.count) }
@@ -125,6 +128,35 @@ extension File {
       guard count >= 0 else { throw SystemError("write", path, errno: number) }
       guard count > 0 else { throw SystemError("write", path, errno: ENOSPC) }
       done += count
+    }
+  }
+
+  /// What a pipe can be waited for.
+  package enum Readiness: Sendable {
+    case readable, writable
+  }
+
+  /// Waits until a pipe or socket has bytes, or room for some, or its other end is gone; at once for a file.
+  /// - Throws: `CancellationError` within a fraction of a second after somebody asked.
+  package func wait(for readiness: Readiness, _ cancellation: Cancellation) throws {
+    var request = pollfd(fd: descriptor, events: Int16(readiness == .readable ? POLLIN : POLLOUT), revents: 0)
+    while true {
+      try cancellation.check()
+      // SAFETY: the kernel fills the one structure.
+      let (count, number) = retrying { unsafe poll(&request, 1, 200) }
+      guard count >= 0 else { throw SystemError("wait for", path, errno: number) }
+      if count > 0 { return }
+    }
+  }
+
+  /// write(2) of all of `bytes` to a pipe in pieces that a waiting reader's room suffices for.
+  package func writeNext(_ bytes: RawSpan, _ cancellation: Cancellation) throws {
+    var done = 0
+    while done < bytes.byteCount {
+      try wait(for: .writable, cancellation)
+      let end = min(bytes.byteCount, done + Int(PIPE_BUF))
+      try writeNext(bytes.extracting(done..<end))
+      done = end
     }
   }
 

@@ -18,7 +18,8 @@ extension GetRequest {
     let index = try IndexFile.read(index)
     let fetcher = index.count == 0 ? nil : try ChunkFetcher(stores: stores, cache: cache)
     let extent = try extent(of: index, fetcher)
-    let opened = try OpenedTarget.open(target, size: extent.length, base: extent.lowerBound, inPlace: inPlace)
+    let opened = try OpenedTarget.open(
+      target, size: extent.length, base: extent.lowerBound, inPlace: inPlace, progress.cancellation)
     do {
       var job = try GetJob(self, index, extent, opened, progress)
       if let fetcher { try job.run(fetcher) }

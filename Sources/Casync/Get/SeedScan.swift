@@ -53,7 +53,7 @@ struct SeedScan {
   /// - Parameter source: what a chunk at an offset of it is taken from.
   func cut(_ path: String, _ plan: inout Plan, source: (UInt64) -> ChunkSource) throws {
     guard plan.unresolved > 0 else { return }
-    let input = try ImageInput(path, extent: .whole)
+    let input = try ImageInput(path, extent: Self.extent(of: path), progress.cancellation)
     progress.begin(.planning, total: input.size ?? 0)
     let stream = ChunkStream(chunker: plan.index.chunker, cancellation: progress.cancellation)
     do {
@@ -69,6 +69,12 @@ struct SeedScan {
     } catch is Done {
       return
     }
+  }
+
+  /// A device may be far larger than the file system on it.
+  private static func extent(of path: String) throws -> PutRequest.Extent {
+    guard !NBDExport.isURI(path) else { return .whole }
+    return try File.status(path)?.kind == .blockDevice ? .fileSystem : .whole
   }
 
   /// Nothing is wanted any more.

@@ -18,11 +18,10 @@ extension OpenedTarget {
   ///
   /// Nothing is written. A device is held exclusively from here on.
   /// - Throws: `JobError` (refused) with the reason when the target is in use, too small, or not there.
-  static func open(_ path: String, size: UInt64, base: UInt64, inPlace: Bool) throws -> OpenedTarget {
-    if path == "-" {
-      return OpenedTarget(
-        target: Target(streamTo: "standard output", base: base) { try File.standardOutput.writeNext($0) })
-    }
+  static func open(
+    _ path: String, size: UInt64, base: UInt64, inPlace: Bool, _ cancellation: Cancellation
+  ) throws -> OpenedTarget {
+    if path == "-" { return stream(to: .standardOutput, base: base, cancellation) }
     if NBDExport.isURI(path) { return try openExport(path, size: size, base: base) }
     guard let status = try File.status(path) else {
       if (FileSystem.resolved(FileSystem.parent(of: path)) ?? "").split(separator: "/").first == "dev" {
@@ -38,11 +37,14 @@ extension OpenedTarget {
     case .regular:
       return try openFile(path, size: size, base: base)
     case .characterDevice, .pipe:
-      let file = try File.open(path, .write)
-      return OpenedTarget(target: Target(streamTo: path, base: base) { try file.writeNext($0) })
+      return stream(to: try File.open(path, .write), base: base, cancellation)
     case .directory, .other:
       throw JobError(.refused, "\(path) is no file or block device")
     }
+  }
+
+  private static func stream(to file: File, base: UInt64, _ cancellation: Cancellation) -> OpenedTarget {
+    OpenedTarget(target: Target(streamTo: file.path, base: base) { try file.writeNext($0, cancellation) })
   }
 
   private static func openExport(_ uri: String, size: UInt64, base: UInt64) throws -> OpenedTarget {
@@ -154,7 +156,9 @@ final class PartFile {
   private var isFinished = false
 
   /// Opens or makes the file, and locks it.
-  init(for path: String, size: UInt64) throws {
+  init(for name: String, size: UInt64) throws {
+    // A link stays one: what it names is replaced.
+    let path = FileSystem.resolved(name) ?? name
     final = path
     self.size = size
     let directory = FileSystem.parent(of: path)

@@ -14,7 +14,7 @@ extension DigestRequest {
   private func digestFile(_ progress: Progress) throws -> ChunkID {
     // A device is digested as far as its file system goes, as casync does.
     let isDevice = try input != "-" && File.status(input)?.kind == .blockDevice
-    let source = try ImageInput(input, extent: isDevice ? .fileSystem : .whole)
+    let source = try ImageInput(input, extent: isDevice ? .fileSystem : .whole, progress.cancellation)
     progress.begin(.working, total: source.size ?? 0)
     var digest = StreamDigest(digest)
     let buffer = Buffer(count: 1 << 20)

@@ -12,6 +12,7 @@ final class ImageInput: @unchecked Sendable {
   }
 
   private let kind: Kind
+  private let cancellation: Cancellation
   /// What messages call it.
   let path: String
   /// Length in bytes; `nil` for a pipe.
@@ -25,8 +26,9 @@ final class ImageInput: @unchecked Sendable {
 
   /// Opens `path`: a file, a block device, `-` for standard input, or an NBD URI.
   /// - Parameter extent: how much of it is the image.
-  init(_ path: String, extent: PutRequest.Extent) throws {
+  init(_ path: String, extent: PutRequest.Extent, _ cancellation: Cancellation) throws {
     self.path = path
+    self.cancellation = cancellation
     if NBDExport.isURI(path) {
       let export = try NBDExport(path)
       kind = .export(export)
@@ -115,14 +117,14 @@ final class ImageInput: @unchecked Sendable {
       done = min(range.count, head.count - Int(offset))
       buffer.copy(Int(offset)..<Int(offset) + done, of: head.bytes, to: range.lowerBound)
     }
-    return done + (try file.readNext(into: buffer, range.lowerBound + done..<range.upperBound))
+    return done + (try file.readNext(into: buffer, range.lowerBound + done..<range.upperBound, cancellation))
   }
 
   /// The first bytes of the stream, at most as many as `buffer` holds; they are read again afterwards as if nobody had.
   func peek(into buffer: Buffer) throws -> Int {
     guard case .pipe(let file) = kind else { return try read(at: 0, into: buffer, 0..<buffer.count) }
     let bytes = Buffer(count: buffer.count)
-    let count = try file.readNext(into: bytes, 0..<bytes.count)
+    let count = try file.readNext(into: bytes, 0..<bytes.count, cancellation)
     buffer.copy(0..<count, of: bytes, to: 0)
     head = (bytes, count)
     return count

@@ -15,7 +15,7 @@ extension PutRequest {
   ///   no index, and the store holds only whole chunks.
   public func run(_ progress: Progress) throws -> PutSummary {
     let start = ContinuousClock.now
-    let input = try ImageInput(input, extent: extent)
+    let input = try ImageInput(input, extent: extent, progress.cancellation)
     let index = try IndexFileWriter(
       index, flags: flags ?? .blob(digest), chunker: chunker, mode: input.mode)
     progress.begin(.working, total: input.size ?? 0)
