@@ -111,8 +111,9 @@ package enum FileSystem {
       let path = directory == "." ? name : "\(directory)/\(name)"
       do {
         return try File.open(path, [.readWrite, .create, .exclusive], mode: mode)
-      } catch let error as SystemError where error.number == EEXIST {
-        continue
+      } catch let error as SystemError {
+        if error.number == EEXIST { continue }
+        throw SystemError("create a file in", directory, errno: error.number)
       }
     }
   }

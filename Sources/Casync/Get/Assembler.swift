@@ -234,11 +234,14 @@ extension Assembler {
   }
 
   /// Chunks that stood in place in `ranges`, which were zeroed, are written again from memory.
-  mutating func replaceFromMemory(_ ranges: [Range<UInt64>]) {
+  mutating func replaceFromMemory(_ ranges: [Range<UInt64>], of extent: Range<UInt64>) {
     for range in ranges {
       var position = plan.index.position(of: range.lowerBound)
       while position < plan.index.count, plan.index.start(of: position) < range.upperBound {
-        if plan[position] == .inPlace { plan[position] = .target(offset: plan.index.start(of: position)) }
+        if plan[position] == .inPlace {
+          plan[position] = .target(offset: plan.index.start(of: position))
+          summary.retract(plan.index.range(of: position).intersection(extent).length, from: .inPlace)
+        }
         position += 1
       }
     }

@@ -134,7 +134,7 @@ struct GetJob {
     let body = boot.body(of: extent)
     if assembler.changes(body) {
       try boot.clear(target, keepingIn: assembler.old)
-      assembler.replaceFromMemory(boot.ranges)
+      assembler.replaceFromMemory(boot.ranges, of: extent)
       try assembler.fill(body)
       try target.flush()
     }

@@ -84,6 +84,13 @@ public struct GetSummary: Sendable {
 
   public func share(of source: Source) -> Share { shares[source.rawValue] }
 
+  /// A chunk that was counted comes from elsewhere after all.
+  mutating func retract(_ bytes: UInt64, from source: Source) {
+    shares[source.rawValue].chunks -= 1
+    shares[source.rawValue].bytes -= bytes
+    skippedBytes -= bytes
+  }
+
   mutating func add(_ share: Share, from source: Source) {
     shares[source.rawValue].chunks += share.chunks
     shares[source.rawValue].bytes += share.bytes

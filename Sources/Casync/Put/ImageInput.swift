@@ -43,7 +43,7 @@ final class ImageInput: @unchecked Sendable {
     }
     let file = path == "-" ? File.standardInput : try File.open(path, .nonBlocking)
     let status = try file.status()
-    mode = status.mode
+    mode = status.kind == .pipe ? 0o666 : status.mode
     isDevice = status.kind == .blockDevice
     switch status.kind {
     case .regular, .blockDevice:
