@@ -24,7 +24,8 @@ extension OpenedTarget {
     if path == "-" { return stream(to: .standardOutput, base: base, cancellation) }
     if NBDExport.isURI(path) { return try openExport(path, size: size, base: base) }
     guard let status = try File.status(path) else {
-      if (FileSystem.resolved(FileSystem.parent(of: path)) ?? "").split(separator: "/").first == "dev" {
+      let parent = FileSystem.parent(of: path)
+      if (FileSystem.resolved(parent) ?? parent).split(separator: "/").first == "dev" {
         throw JobError(.refused, "there is no device \(path)", hint: "a new file is never made below /dev")
       }
       return try openFile(path, size: size, base: base)
