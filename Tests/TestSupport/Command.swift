@@ -14,37 +14,7 @@ package struct Command: Sendable {
     _ program: String, _ arguments: [String] = [], in directory: String? = nil,
     environment: [String: String?] = [:], input: [UInt8]? = nil
   ) throws -> Command {
-    // Files, not pipes: nobody has to read while the program runs.
-    let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("casync-" + UUID().uuidString)
-    try FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)
-    // What could not be removed lies in the temporary directory.
-    defer { try? FileManager.default.removeItem(at: scratch) }
-    func file(_ name: String, _ content: Data = Data()) throws -> URL {
-      let url = scratch.appendingPathComponent(name)
-      try content.write(to: url)
-      return url
-    }
-
-    let process = Process()
-    process.executableURL = URL(fileURLWithPath: program.contains("/") ? program : "/usr/bin/env")
-    process.arguments = (program.contains("/") ? [] : [program]) + arguments
-    if let directory { process.currentDirectoryURL = URL(fileURLWithPath: directory) }
-    var variables = ProcessInfo.processInfo.environment
-    for (name, value) in environment { variables[name] = value }
-    process.environment = variables
-    process.standardInput =
-      try input.map { try FileHandle(forReadingFrom: file("input", Data($0))) } ?? FileHandle.nullDevice
-    let output = try file("output")
-    let errors = try file("errors")
-    process.standardOutput = try FileHandle(forWritingTo: output)
-    process.standardError = try FileHandle(forWritingTo: errors)
-    try process.run()
-    process.waitUntilExit()
-    let status =
-      process.terminationReason == .exit ? process.terminationStatus : 128 + process.terminationStatus
-    return Command(
-      status: status, output: String(decoding: try Data(contentsOf: output), as: UTF8.self),
-      errors: String(decoding: try Data(contentsOf: errors), as: UTF8.self))
+    try Running(program, arguments, in: directory, environment: environment, input: input).wait()
   }
 
   /// Runs the `casync` that was built with the tests: `CASYNC_BINARY`, else the one beside the test bundle.
@@ -52,14 +22,11 @@ package struct Command: Sendable {
     _ arguments: [String], in directory: String? = nil, environment: [String: String?] = [:],
     input: [UInt8]? = nil
   ) throws -> Command {
-    var clean: [String: String?] = [:]
-    for name in ownVariables { clean.updateValue(nil, forKey: name) }
-    return try run(
-      binary, arguments, in: directory, environment: clean.merging(environment) { $1 }, input: input)
+    try Running(casync: arguments, in: directory, environment: environment, input: input).wait()
   }
 
   /// Variables that change what the program does: a test sets those it means.
-  private static let ownVariables = [
+  static let ownVariables = [
     "CASYNC_STORE", "CASYNC_LOG_LEVEL", "CASYNC_VERBOSE", "CASYNC_CPU", "CASYNC_COMPRESSED_CHUNK_SUFFIX",
     "NOTIFY_SOCKET", "DESYNC_ENABLE_PARSABLE_PROGRESS",
   ]
