@@ -37,7 +37,8 @@ extension SystemTests {
         #expect(try Tool.isSame(images.new, b))
         let mounted = try scratch.mount(b, at: "mnt", options: "ro")
         let original = try scratch.mount(images.new, at: "original", options: "ro,loop")
-        try Tool.run("diff", "--recursive", "--no-dereference", "--brief", "\(original)/etc", "\(mounted)/etc")
+        try Tool.run(
+          "diff", "--recursive", "--no-dereference", "--brief", "\(original)/etc", "\(mounted)/etc")
         try Tool.run("umount", mounted)
         try Tool.run("umount", original)
       }
@@ -58,7 +59,8 @@ extension SystemTests {
     /// Sectors written and discarded (Documentation/block/stat.rst: fields 7 and 14).
     private func written(_ device: String) throws -> [Substring] {
       let name = device.split(separator: "/").last ?? ""
-      let fields = try String(contentsOfFile: "/sys/block/\(name)/stat", encoding: .utf8).split(separator: " ")
+      let fields = try String(contentsOfFile: "/sys/block/\(name)/stat", encoding: .utf8).split(
+        separator: " ")
       return [fields[6], fields[13]]
     }
 
@@ -141,7 +143,8 @@ extension SystemTests {
       let disk = try scratch.write([UInt8](repeating: 0x5a, count: 400 << 20), to: "disk")
       let device = try scratch.loop(disk, "--offset", "\(3 << 20)", "--sizelimit", "\(380 << 20)")
       try ours(
-        "get", "--store=\(scratch("castr"))", "--state-dir=none", "--partition=2", scratch("disk.caibx"), device
+        "get", "--store=\(scratch("castr"))", "--state-dir=none", "--partition=2", scratch("disk.caibx"),
+        device
       ).succeeds()
       #expect(try Tool.isSame(images.new, device, count: Self.imageLength))
       try ours(

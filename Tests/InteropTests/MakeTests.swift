@@ -71,11 +71,13 @@ extension SystemTests {
       arguments: [
         "make x", "make x.caibx /nosuch", "make x.caibx image extra", "make x.catar image",
         "make x.caibx image --chunk-size=0", "make x.caibx image --chunk-size=3:2:1",
-        "make x.caibx image --digest=md5", "make x.caibx image --compression=lzma", "make --what=blob x image",
+        "make x.caibx image --digest=md5", "make x.caibx image --compression=lzma",
+        "make --what=blob x image",
         "make --what=blob-index x image", "make --chunk-si=8K x.caibx image", "extract", "extract x",
         "extract x.caibx y", "extract image.caibx y", "extract y --store=default.castr image.caibx",
         "extract --seed=/nosuch image.caibx y", "extract --seed-output=no image.caibx y",
-        "extract --what=blob-index image.caibx y", "extract image.caibx y z", "extract --store=/nosuch image.caibx y",
+        "extract --what=blob-index image.caibx y", "extract image.caibx y z",
+        "extract --store=/nosuch image.caibx y",
         "digest image.caibx", "digest nosuch", "digest --what=blob image.caibx", "gc", "gc nosuch.caibx",
         "gc image.caibx", "--version", "nosuch", "--nosuch",
       ])

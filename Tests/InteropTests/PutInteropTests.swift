@@ -29,7 +29,8 @@ extension SystemTests {
       #expect(try ours("digest", "--store=\(images.store)", images.newIndex).output == digest)
     }
 
-    @Test("puts with the digest and the chunker of casync what casync makes", arguments: ["sha256", "sha512-256"])
+    @Test(
+      "puts with the digest and the chunker of casync what casync makes", arguments: ["sha256", "sha512-256"])
     func sameAsMake(digest: String) throws {
       let our = try ours(
         "put", "--store=\(scratch("ours"))", "--chunker=buzhash", "--digest=\(digest)", scratch("ours.caibx"),
@@ -56,7 +57,9 @@ extension SystemTests {
       }
     }
 
-    @Test("gc removes the chunks that casync would, and says the same", arguments: [["-v"], ["-n"], ["-n", "-v"], []])
+    @Test(
+      "gc removes the chunks that casync would, and says the same",
+      arguments: [["-v"], ["-n"], ["-n", "-v"], []])
     func collection(options: [String]) throws {
       for name in ["ours", "theirs"] {
         let store = "--store=\(scratch(name))/s"

@@ -24,8 +24,9 @@ extension Command {
   }
 
   /// Whether it failed as every failure must: with this status, and one line that says what and why.
-  func fails(_ message: String = "", status expected: Int32 = 1, _ location: SourceLocation = #_sourceLocation)
-  {
+  func fails(
+    _ message: String = "", status expected: Int32 = 1, _ location: SourceLocation = #_sourceLocation
+  ) {
     #expect(status == expected, "\(errors)", sourceLocation: location)
     let lines = errors.split(separator: "\n").filter { !$0.hasPrefix("hint: ") && !$0.hasPrefix("warning: ") }
     #expect(lines.count == 1, "\(errors)", sourceLocation: location)
