@@ -13,6 +13,8 @@ public struct Index: Sendable {
   static let tailMarker: UInt64 = 0x4b4f_050e_5549_ecd1
   static let headerLength = 64
   static let itemLength = 40
+  /// No file or device is longer than what a signed 64-bit offset reaches; beyond it an index is refused.
+  static let streamLimit = UInt64(Int64.max)
 
   public let flags: FeatureFlags
   public let sizes: ChunkSizes
@@ -95,6 +97,7 @@ extension Index {
         throw IndexError(
           .chunkTooLong(position: position, length: next - end, limit: limit), at: offset)
       }
+      guard next <= Self.streamLimit else { throw IndexError(.tooLarge, at: offset) }
       end = next
       position += 1
       offset += Self.itemLength

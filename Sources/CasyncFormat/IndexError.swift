@@ -14,7 +14,7 @@ public struct IndexError: Error, Equatable, Sendable {
     /// A chunk is longer than the header allows.
     case chunkTooLong(position: Int, length: UInt64, limit: UInt64)
     case trailingBytes
-    /// The header, or what came before, does not fit this machine's memory.
+    /// A chunk ends beyond what any file or device can hold.
     case tooLarge
   }
 
@@ -44,7 +44,7 @@ extension IndexError: CustomStringConvertible {
     case .chunkTooLong(let position, let length, let limit):
       "chunk \(position) of the index is \(length) bytes long, its header allows \(limit) (byte \(offset))"
     case .trailingBytes: "bytes follow the end of the index at byte \(offset)"
-    case .tooLarge: "the index is too large for this machine"
+    case .tooLarge: "the index describes more than 8 EiB (byte \(offset))"
     }
   }
 }

@@ -72,7 +72,7 @@ extension File {
       let memory = unsafe buffer.pointer(range.lowerBound + done..<range.upperBound)
       let place = offset + UInt64(done)
       let (count, number) = retrying {
-        unsafe pread(descriptor, memory.baseAddress, memory.count, off_t(place))
+        unsafe pread(descriptor, memory.baseAddress, memory.count, off_t(clamping: place))
       }
       guard count >= 0 else { throw SystemError("read", path, at: place, errno: number) }
       if count == 0 { break }
@@ -108,7 +108,7 @@ extension File {
       let memory = unsafe buffer.pointer(range.lowerBound + done..<range.upperBound)
       let place = offset + UInt64(done)
       let (count, number) = retrying {
-        unsafe pwrite(descriptor, memory.baseAddress, memory.count, off_t(place))
+        unsafe pwrite(descriptor, memory.baseAddress, memory.count, off_t(clamping: place))
       }
       guard count >= 0 else { throw SystemError("write", path, at: place, errno: number) }
       guard count > 0 else { throw SystemError("write", path, at: place, errno: ENOSPC) }
@@ -253,7 +253,7 @@ extension File {
   /// Where `range` holds data; the rest of it are holes and reads as zeros. All of it where the file system cannot tell.
   package func nextData(in range: Range<UInt64>) throws -> Range<UInt64>? {
     guard !range.isEmpty else { return nil }
-    let (start, number) = retrying { lseek(descriptor, off_t(range.lowerBound), SEEK_DATA) }
+    let (start, number) = retrying { lseek(descriptor, off_t(clamping: range.lowerBound), SEEK_DATA) }
     if start < 0 {
       if number == ENXIO { return nil }
       if number == EINVAL || number == ESPIPE || number == EOPNOTSUPP { return range }

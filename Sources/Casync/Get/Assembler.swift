@@ -274,9 +274,7 @@ extension Assembler {
       return SlabLoader.Need(position: position, source: plan[first], isDuplicate: false)
     case .target(let offset) where isEndangered(offset, position, region):
       // Writes that are under way may reach it before the worker does.
-      if try !old.keepChunk(position, at: offset, length: plan.index.length(of: position)) {
-        plan[position] = .fetch
-      }
+      try keep(position, at: offset)
       return SlabLoader.Need(position: position, source: plan[position], isDuplicate: false)
     default:
       return SlabLoader.Need(position: position, source: source, isDuplicate: false)
@@ -305,7 +303,9 @@ extension Assembler {
   private mutating func findEndangered(_ region: Range<UInt64>) {
     var found = [(offset: UInt64, position: Int)]()
     for position in 0..<plan.index.count {
-      if case .target(let offset) = plan[position].kind, isEndangered(offset, position, region) {
+      if case .target(let offset) = plan[position].kind, !isWritten(plan.index.range(of: position)),
+        isEndangered(offset, position, region)
+      {
         found.append((offset, position))
       }
     }
@@ -314,12 +314,22 @@ extension Assembler {
 
   /// Reads chunks ahead whose place is before `offset`, which will now be overwritten.
   private mutating func protect(upTo offset: UInt64) throws {
-    while let position = endangered.first, case .target(let place) = plan[position].kind, place < offset {
-      endangered.removeFirst()
-      guard plan.index.start(of: position) >= loadFrontier || !isInPresentRegion(position) else { continue }
-      if try !old.keepChunk(position, at: place, length: plan.index.length(of: position)) {
-        plan[position] = .fetch
+    while let position = endangered.first {
+      // One that has been handed out is kept already, or is fetched.
+      let isHandedOut = isInPresentRegion(position) && plan.index.start(of: position) < loadFrontier
+      if case .target(let place) = plan[position].kind, !isHandedOut {
+        guard place < offset else { return }
+        try keep(position, at: place)
       }
+      endangered.removeFirst()
+    }
+  }
+
+  /// Reads a chunk ahead, or gives up the source for it.
+  private mutating func keep(_ position: Int, at offset: UInt64) throws {
+    guard !old.hasChunk(position) else { return }
+    if try !old.keepChunk(position, at: offset, length: plan.index.length(of: position)) {
+      plan[position] = .fetch
     }
   }
 

@@ -65,6 +65,11 @@ final class OldContent: Sendable {
     return true
   }
 
+  /// Whether the chunk for `position` is kept.
+  func hasChunk(_ position: Int) -> Bool {
+    kept.withLock { $0.chunks[position] != nil }
+  }
+
   /// Keeps a chunk that was loaded before its turn.
   func keepChunk(_ position: Int, _ buffer: Buffer, from source: Source) {
     kept.withLock { kept in
