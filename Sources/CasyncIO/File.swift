@@ -348,6 +348,17 @@ extension File {
     throw SystemError("lock", path, errno: number)
   }
 
+  /// Takes the lock, waiting up to ten seconds for others to be done with it.
+  /// - Returns: whether it was got.
+  package func patientLock(_ lock: Lock, _ cancellation: Cancellation) throws -> Bool {
+    for _ in 0..<200 {
+      if try tryLock(lock) { return true }
+      try cancellation.check()
+      usleep(50_000)
+    }
+    return try tryLock(lock)
+  }
+
   /// Takes the lock, however long it takes.
   package func waitForLock(_ lock: Lock) throws {
     let (result, number) = retrying { flock(descriptor, lock == .shared ? LOCK_SH : LOCK_EX) }

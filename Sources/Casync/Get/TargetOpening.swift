@@ -32,7 +32,7 @@ extension OpenedTarget {
     }
     switch status.kind {
     case .blockDevice:
-      return try openDevice(path, status, size: size, base: base)
+      return try openDevice(path, status, size: size, base: base, cancellation)
     case .regular where inPlace:
       return try openInPlace(path, status, size: size, base: base)
     case .regular:
@@ -69,7 +69,8 @@ extension OpenedTarget {
 
 extension OpenedTarget {
   private static func openDevice(
-    _ path: String, _ status: File.Status, size: UInt64, base: UInt64
+    _ path: String, _ status: File.Status, size: UInt64, base: UInt64,
+    _ cancellation: Cancellation
   ) throws -> OpenedTarget {
     let device = BlockDevice(status.target)
     if let use = DeviceUse.ofDevice(status.target, path: path) ?? DeviceUse.ofBackingFile(status, path: path)
@@ -84,7 +85,8 @@ extension OpenedTarget {
         .refused, "\(path) is in use by another program or mount namespace",
         hint: "fuser \(path) may tell by whom")
     }
-    guard try cached.tryLock(.exclusive) else {
+    // udev holds a lock while it looks at a device that was just made or written.
+    guard try cached.patientLock(.exclusive, cancellation) else {
       throw JobError(.refused, "\(path) is locked by another program")
     }
     let capacity = try cached.deviceSize()
