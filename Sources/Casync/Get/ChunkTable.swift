@@ -1,21 +1,17 @@
 import CasyncFormat
 
-/// Finds the first position of a chunk in an index by its ID: 4 bytes a slot, at most three quarters of them used.
+/// Finds the first position of a chunk in an index by its ID: 4 bytes a slot, three quarters of them used.
 ///
 /// The slot of an ID depends on a random number, so that no index can be made whose chunks all collide.
 struct ChunkTable {
   private let index: Index
   private var slots: [UInt32]
-  private let mask: Int
   private let salt = UInt64.random(in: .min ... .max) | 1
 
   /// - Parameter duplicate: gets each position whose chunk stands earlier in the index too, and where.
   init(_ index: Index, duplicate: (_ position: Int, _ first: Int) -> Void) {
     self.index = index
-    var capacity = 16
-    while capacity * 3 < index.count * 4 { capacity *= 2 }
-    slots = [UInt32](repeating: .max, count: capacity)
-    mask = capacity - 1
+    slots = [UInt32](repeating: .max, count: index.count / 3 * 4 + 16)
     for position in 0..<index.count {
       let id = index.id(of: position)
       let slot = slot(of: id)
@@ -35,8 +31,11 @@ struct ChunkTable {
 
   /// The slot that holds the chunk, or the free one where it would stand.
   private func slot(of id: ChunkID) -> Int {
-    var slot = Int(truncatingIfNeeded: (id.words[0] &* salt) >> 24) & mask
-    while slots[slot] != .max, index.id(of: Int(slots[slot])) != id { slot = (slot + 1) & mask }
+    // The upper half of the product is below the number of slots.
+    var slot = Int((id.words[0] &* salt).multipliedFullWidth(by: UInt64(slots.count)).high)
+    while slots[slot] != .max, index.id(of: Int(slots[slot])) != id {
+      slot = slot + 1 == slots.count ? 0 : slot + 1
+    }
     return slot
   }
 }

@@ -57,7 +57,8 @@ struct ChunkSource: Equatable, Sendable {
 /// Made and changed by one thread. Every source is a hint: a chunk is hashed when it is used.
 struct Plan {
   let index: Index
-  private let table: ChunkTable
+  /// Finds positions by ID while sources are looked for; gone when the plan is carried out.
+  private var table: ChunkTable?
   private(set) var sources: [ChunkSource]
   /// Chunks for which nothing better than a store is known, duplicates not counted.
   private(set) var unresolved: Int
@@ -86,12 +87,14 @@ struct Plan {
 
   /// Notes a source for the chunk `id` if the image needs it and knows none that is better.
   mutating func offer(_ source: ChunkSource, for id: ChunkID, length: Int) {
-    guard let position = table.firstPosition(of: id), sources[position] == .fetch,
+    guard let position = table?.firstPosition(of: id), sources[position] == .fetch,
       index.length(of: position) == length
     else { return }
     self[position] = source
   }
 
-  /// Whether the image holds the chunk.
-  func wants(_ id: ChunkID) -> Bool { table.firstPosition(of: id) != nil }
+  /// No more sources will be offered: lets go of what was needed to find positions.
+  mutating func close() {
+    table = nil
+  }
 }

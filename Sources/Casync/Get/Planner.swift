@@ -37,6 +37,7 @@ struct Planner {
     // An unfinished file holds chunks only where they belong.
     if request.useTarget, holdsData, opened.part == nil { try useTarget(scan, &plan) }
     for seed in uncut { try scan.cut(seed.path, &plan) { .seed(seed.number, offset: $0) } }
+    plan.close()
     return plan
   }
 
