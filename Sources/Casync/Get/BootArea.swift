@@ -37,6 +37,15 @@ struct BootArea {
     return start..<max(start, end)
   }
 
+  /// The boot area in the order in which it is written: the block by which most images are recognised comes last and
+  /// alone, since a longer write may be torn; before it the rest, the superblocks that stand further in last.
+  var piecesInOrder: [Range<UInt64>] {
+    let head = ranges[0]
+    let cuts = [0, 4096, 128 << 10, Self.headLength].map { min(head.upperBound, head.lowerBound + $0) }
+    let pieces = zip(cuts, cuts.dropFirst()).map { $0..<$1 } + ranges.dropFirst()
+    return pieces.filter { !$0.isEmpty }.reversed()
+  }
+
   /// Keeps what the boot area holds as a source, then zeroes it durably.
   func clear(_ target: Target, keepingIn old: OldContent) throws {
     for range in ranges {

@@ -138,7 +138,10 @@ struct GetJob {
       try assembler.fill(body)
       try target.flush()
     }
-    for range in boot.ranges.reversed() { try assembler.fill(range) }
+    for piece in boot.piecesInOrder where assembler.changes(piece) {
+      try assembler.fill(piece)
+      try target.flush()
+    }
     progress.begin(.flushing, total: 0)
     try target.flush()
   }
