@@ -36,7 +36,11 @@ extension Command {
   /// What `get --json` printed.
   func got(_ location: SourceLocation = #_sourceLocation) throws -> GetReport {
     try succeeds(location)
-    return try JSONDecoder().decode(GetReport.self, from: Data(output.utf8))
+    let report = try JSONDecoder().decode(GetReport.self, from: Data(output.utf8))
+    // Each byte and each chunk has one source.
+    #expect(report.sources.reduce(0) { $0 + $1.bytes } == report.size, sourceLocation: location)
+    #expect(report.sources.reduce(0) { $0 + $1.chunks } == report.chunks, sourceLocation: location)
+    return report
   }
 
   /// What `put --json` printed.
