@@ -6,19 +6,19 @@ public struct FeatureFlags: OptionSet, Hashable, Sendable {
     self.rawValue = rawValue
   }
 
-  static let uids16 = FeatureFlags(rawValue: 0x1)
-  static let uids32 = FeatureFlags(rawValue: 0x2)
-  static let userNames = FeatureFlags(rawValue: 0x4)
-  static let secondTime = FeatureFlags(rawValue: 0x8)
-  static let microsecondTime = FeatureFlags(rawValue: 0x10)
-  static let nanosecondTime = FeatureFlags(rawValue: 0x20)
-  static let twoSecondTime = FeatureFlags(rawValue: 0x40)
-  static let readOnly = FeatureFlags(rawValue: 0x80)
-  static let permissions = FeatureFlags(rawValue: 0x100)
-  static let flagNodump = FeatureFlags(rawValue: 0x10_0000)
-  static let subvolume = FeatureFlags(rawValue: 0x400_0000)
-  static let subvolumeReadOnly = FeatureFlags(rawValue: 0x800_0000)
-  static let acl = FeatureFlags(rawValue: 0x2000_0000)
+  package static let uids16 = FeatureFlags(rawValue: 0x1)
+  package static let uids32 = FeatureFlags(rawValue: 0x2)
+  package static let userNames = FeatureFlags(rawValue: 0x4)
+  package static let secondTime = FeatureFlags(rawValue: 0x8)
+  package static let microsecondTime = FeatureFlags(rawValue: 0x10)
+  package static let nanosecondTime = FeatureFlags(rawValue: 0x20)
+  package static let twoSecondTime = FeatureFlags(rawValue: 0x40)
+  package static let readOnly = FeatureFlags(rawValue: 0x80)
+  package static let permissions = FeatureFlags(rawValue: 0x100)
+  package static let flagNodump = FeatureFlags(rawValue: 0x10_0000)
+  package static let subvolume = FeatureFlags(rawValue: 0x400_0000)
+  package static let subvolumeReadOnly = FeatureFlags(rawValue: 0x800_0000)
+  package static let acl = FeatureFlags(rawValue: 0x2000_0000)
 
   /// `.caexclude` files were honoured.
   public static let excludeFile = FeatureFlags(rawValue: 0x1000_0000_0000_0000)
@@ -30,7 +30,7 @@ public struct FeatureFlags: OptionSet, Hashable, Sendable {
   public static let excludeNodump = FeatureFlags(rawValue: 0x8000_0000_0000_0000)
 
   /// Every flag that casync 2 knows (casync caformat.h, CA_FORMAT_FEATURE_FLAGS_MAX).
-  static let known = FeatureFlags(rawValue: 0xf000_0001_ffff_ffff)
+  package static let known = FeatureFlags(rawValue: 0xf000_0001_ffff_ffff)
 
   /// What casync's `make` writes for a blob with its default options.
   public static func blob(_ digest: DigestAlgorithm) -> FeatureFlags {
