@@ -42,10 +42,13 @@ let package = Package(
     room("CasyncIO", ["CLinux", "CNbd"]),
     room("CasyncChunking", ["CKernels", "CCrypto", "CZstd", "CLzma", "CZlib", "CasyncFormat"]),
     room("CasyncStore", ["CasyncFormat", "CasyncIO", "CasyncChunking"]),
-    room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore"]),
+    room("CasyncArchive", ["CasyncFormat", "CasyncIO"]),
+    room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", "CasyncArchive"]),
     .executableTarget(
       name: "CasyncCLI",
-      dependencies: ["CLinux", "Casync", "CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore"],
+      dependencies: [
+        "CLinux", "Casync", "CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", "CasyncArchive",
+      ],
       swiftSettings: settings),
 
     .target(
@@ -55,6 +58,7 @@ let package = Package(
     tests("CasyncIOTests", ["CasyncIO"]),
     tests("CasyncChunkingTests", ["CasyncChunking", "CasyncFormat"]),
     tests("CasyncStoreTests", ["CasyncStore", "CasyncChunking", "CasyncFormat", "CasyncIO"]),
+    tests("CasyncArchiveTests", ["CasyncArchive", "CasyncFormat", "CasyncIO", "CasyncChunking"]),
     tests("CasyncTests", ["Casync", "CasyncStore", "CasyncChunking", "CasyncFormat", "CasyncIO"]),
     tests("CLITests", ["CasyncCLI", "Casync", "CasyncFormat"]),
     tests("InteropTests", ["CasyncFormat", "CasyncIO"]),

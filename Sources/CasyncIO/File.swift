@@ -17,6 +17,11 @@ package final class File: Sendable {
     self.owned = owned
   }
 
+  /// Takes over an open descriptor.
+  convenience init(adopting descriptor: Int32, path: String) {
+    self.init(descriptor: descriptor, path: path, owned: true)
+  }
+
   deinit {
     if owned { close(descriptor) }
   }

@@ -34,6 +34,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "tree.h"
+
 static inline int casync_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }
 static inline int casync_openat(int dir, const char *path, int flags, mode_t mode) {
   return openat(dir, path, flags, mode);

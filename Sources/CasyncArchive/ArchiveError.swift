@@ -1,0 +1,28 @@
+/// A directory tree that cannot be archived, or an archive that cannot be extracted.
+public struct ArchiveError: Error, Sendable {
+  public enum Code: Sendable {
+    /// The tree holds what no archive of these features can.
+    case unrepresentable
+    /// A `.caexclude` file that cannot be understood.
+    case badExclude
+    /// What is in an archive cannot be had on this system.
+    case unsupported
+    /// The tree changed while it was read.
+    case changed
+  }
+
+  public let code: Code
+  /// One line: what failed, on what, why.
+  public let message: String
+  public let hint: String?
+
+  package init(_ code: Code, _ message: String, hint: String? = nil) {
+    self.code = code
+    self.message = message
+    self.hint = hint
+  }
+}
+
+extension ArchiveError: CustomStringConvertible {
+  public var description: String { message }
+}
