@@ -31,10 +31,12 @@ extension Session {
   /// `casync make [INDEX] [INPUT]`: the same, as casync 2 does it.
   func make() throws -> Int32 {
     let output = Locator(arguments.operand(0))
-    try checkMake(output)
+    let kind = try makeKind(output)
     guard !arguments.has(.cache), !arguments.has(.cacheAuto) else {
+      guard kind == .blobIndex else { throw UsageError("--cache is not supported yet in this version") }
       throw UsageError("Caching only supported when archiving files trees.")
     }
+    if kind != .blobIndex { return try makeTree(isIndex: kind == .archiveIndex) }
     let index = try output.localPath("index")
     let input = try Locator(arguments.operand(1)).localPath("input")
     var request = PutRequest(input: input, index: index, store: try store(beside: arguments.operand(0)))
@@ -52,17 +54,22 @@ extension Session {
     }
   }
 
-  /// Refuses what is not the index of a blob.
-  private func checkMake(_ output: Locator) throws {
+  /// What `make` is to make; refuses what it cannot.
+  private func makeKind(_ output: Locator) throws -> Kind {
     guard arguments.operands.count <= 2 else {
       throw UsageError("A pair of output and input path/URL expected.")
     }
-    let inputKind = try fileKind(arguments.operand(1))
-    switch arguments.value(.what).flatMap(Kind.init) ?? Kind(suffixOf: output) {
-    case .blob, .directory:
+    let named = arguments.value(.what).flatMap(Kind.init) ?? Kind(suffixOf: output)
+    let isTree = named == .archive || named == .archiveIndex
+    // Of archives a directory that is not named is the present one, of blobs standard input.
+    let input = isTree && arguments.operands.count < 2 ? "." : arguments.operand(1)
+    let inputKind = try fileKind(input)
+    switch named ?? (output == .standardStream && inputKind == .directory ? .archive : nil) {
+    case .archive?: return .archive
+    case .archiveIndex?: return .archiveIndex
+    case .blob?, .directory?:
       throw Kind.mismatch(.make)
-    case .archive, .archiveIndex: throw Kind.treesUnsupported
-    case .blobIndex:
+    case .blobIndex?:
       guard inputKind != .directory else {
         throw UsageError("Input is a directory, but attempted to make blob index. Refusing.")
       }
@@ -70,8 +77,8 @@ extension Session {
       guard output == .standardStream else {
         throw UsageError("File to create does not have valid suffix, refusing. \(Kind.suffixes)")
       }
-      if inputKind == .directory { throw Kind.treesUnsupported }
     }
+    return .blobIndex
   }
 
   /// What kind of file an operand names; `nil` when there is none, or it is not local.
@@ -113,7 +120,7 @@ extension Session {
     }
   }
 
-  private func setOptions(of request: inout PutRequest) throws {
+  func setOptions(of request: inout PutRequest) throws {
     request.compression = arguments.value(.compression).flatMap(Compression.init) ?? .zstd
     if let level = arguments.value(.compressionLevel) {
       let levels = request.compression.levels

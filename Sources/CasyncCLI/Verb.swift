@@ -47,11 +47,13 @@ enum Verb: String, CaseIterable, Sendable {
         written to a device is read back. Interrupted: the same command resumes.
         """),
     .make: Description(
-      operands: "[INDEX.caibx] [INPUT]", count: 0...2, summary: "put, as casync 2 does it",
+      operands: "[INDEX.caibx|INDEX.caidx|ARCHIVE.catar] [INPUT]", count: 0...2,
+      summary: "put, as casync 2 does it; also of directory trees",
       text: """
-        The index is casync's byte for byte. INPUT is a file or block device, standard input
-        without one; of a device only its file system is taken. With - or no INDEX the index
-        goes to standard output, the digest to standard error.
+        The result is casync's byte for byte. INPUT is a file or block device, standard input
+        without one; of a device only its file system is taken. For .caidx and .catar it is a
+        directory, the present one without one. With - or no INDEX the index or archive goes to
+        standard output, the digest to standard error.
         """),
     .extract: Description(
       operands: "[INDEX.caibx] [TARGET]", count: 0...3, summary: "get, as casync 2 does it",

@@ -56,9 +56,9 @@ struct TranscriptTests {
         arguments: "extract x.caibx y sub", status: 1, output: "",
         errors: "casync: Subtree path only supported when extracting archive or archive index.\n"),
       Transcript(
-        arguments: "make x.caidx .", status: 1, output: "",
-        errors: "casync: directory trees (.catar, .caidx) are not supported yet in this version\n"
-          + "hint: a disk or file system image can be put under a name ending in .caibx\n"),
+        arguments: "make x.caidx /dev/null", status: 1, output: "",
+        errors: "casync: Input is a file or device, but a directory is needed to make an archive. Refusing.\n"
+      ),
       Transcript(
         arguments: "get http://host/x.caibx y", status: 1, output: "",
         errors:

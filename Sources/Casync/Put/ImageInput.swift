@@ -9,6 +9,7 @@ final class ImageInput: @unchecked Sendable {
     case file(File)
     case export(NBDExport)
     case pipe(File)
+    case stream(ByteChannel)
   }
 
   private let kind: Kind
@@ -65,6 +66,16 @@ final class ImageInput: @unchecked Sendable {
     }
   }
 
+  /// Takes what another thread makes.
+  init(_ stream: ByteChannel, path: String, mode: UInt32, _ cancellation: Cancellation) {
+    kind = .stream(stream)
+    self.path = path
+    self.mode = mode
+    self.cancellation = cancellation
+    size = nil
+    isDevice = false
+  }
+
   private static func limit(
     _ full: UInt64, _ extent: PutRequest.Extent, _ path: String, head read: (Buffer) throws -> Int
   ) throws -> UInt64 {
@@ -86,7 +97,10 @@ final class ImageInput: @unchecked Sendable {
 
   /// Whether it can be read at any offset, and knows its holes.
   var isSeekable: Bool {
-    if case .pipe = kind { false } else { true }
+    switch kind {
+    case .file, .export: true
+    case .pipe, .stream: false
+    }
   }
 
   /// Fills `range` of `buffer` from `offset`; a pipe is read in order.
@@ -105,26 +119,33 @@ final class ImageInput: @unchecked Sendable {
       try export.read(at: offset, into: buffer, part)
       return wanted
     case .pipe(let file):
-      return try readPipe(file, at: offset, into: buffer, part)
+      return try readAhead(at: offset, into: buffer, part) { rest in
+        try file.readNext(into: buffer, rest, cancellation)
+      }
+    case .stream(let channel):
+      return try readAhead(at: offset, into: buffer, part) { rest in
+        try channel.read(into: buffer, rest)
+      }
     }
   }
 
-  private func readPipe(_ file: File, at offset: UInt64, into buffer: Buffer, _ range: Range<Int>) throws
-    -> Int
-  {
+  /// Takes from `head` what it still has, the rest from the stream.
+  private func readAhead(
+    at offset: UInt64, into buffer: Buffer, _ range: Range<Int>, next: (Range<Int>) throws -> Int
+  ) throws -> Int {
     var done = 0
     if let head, offset < UInt64(head.count) {
       done = min(range.count, head.count - Int(offset))
       buffer.copy(Int(offset)..<Int(offset) + done, of: head.bytes, to: range.lowerBound)
     }
-    return done + (try file.readNext(into: buffer, range.lowerBound + done..<range.upperBound, cancellation))
+    return try done + next(range.lowerBound + done..<range.upperBound)
   }
 
   /// The first bytes of the stream, at most as many as `buffer` holds; they are read again afterwards as if nobody had.
   func peek(into buffer: Buffer) throws -> Int {
-    guard case .pipe(let file) = kind else { return try read(at: 0, into: buffer, 0..<buffer.count) }
+    guard !isSeekable else { return try read(at: 0, into: buffer, 0..<buffer.count) }
     let bytes = Buffer(count: buffer.count)
-    let count = try file.readNext(into: bytes, 0..<bytes.count, cancellation)
+    let count = try read(at: 0, into: bytes, 0..<bytes.count)
     buffer.copy(0..<count, of: bytes, to: 0)
     head = (bytes, count)
     return count
@@ -135,7 +156,7 @@ final class ImageInput: @unchecked Sendable {
     switch kind {
     case .file(let file): isDevice ? range : try file.nextData(in: range)
     case .export(let export): try export.nextData(in: range)
-    case .pipe: range
+    case .pipe, .stream: range
     }
   }
 }

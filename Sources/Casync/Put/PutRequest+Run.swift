@@ -14,8 +14,12 @@ extension PutRequest {
   /// - Throws: `JobError`, `SystemError`, `StoreError`, `CompressionError`, `CancellationError`. After an error there is
   ///   no index, and the store holds only whole chunks.
   public func run(_ progress: Progress) throws -> PutSummary {
+    try run(ImageInput(input, extent: extent, progress.cancellation), progress)
+  }
+
+  /// The same with an input that is open.
+  func run(_ input: ImageInput, _ progress: Progress) throws -> PutSummary {
     let start = ContinuousClock.now
-    let input = try ImageInput(input, extent: extent, progress.cancellation)
     let index = try IndexFileWriter(
       index, flags: flags ?? .blob(digest), chunker: chunker, mode: input.mode)
     progress.begin(.working, total: input.size ?? 0)

@@ -1,0 +1,83 @@
+public import CasyncArchive
+import CasyncFormat
+import CasyncIO
+
+/// Where the bytes of an archive come from.
+public enum TreeSource: Sendable {
+  /// A directory, archived as `options` say while it is read.
+  case directory(path: String, options: TreeOptions)
+  /// An archive; `-` is standard input.
+  case archive(path: String)
+  /// An index and the stores that hold its chunks.
+  case index(path: String, stores: [String])
+
+  /// What messages call it.
+  var path: String {
+    switch self {
+    case .directory(let path, _), .archive(let path), .index(let path, _): path
+    }
+  }
+
+  /// Passes the bytes of the archive on, made on another thread. Blocks.
+  func forEach(_ progress: Progress, _ body: (RawSpan) throws -> Void) throws {
+    switch self {
+    case .directory(let path, let options):
+      let cancellation = progress.cancellation
+      progress.begin(.working, total: 0)
+      try ByteChannel.run { channel in
+        try TreeEncoder(options, cancellation) { try channel.write($0) }.encode(path)
+      } consume: { channel in
+        try channel.forEach(body)
+      }
+    case .archive(let path): try Self.read(path, progress, body)
+    case .index(let path, let stores):
+      let index = try IndexFile.read(path)
+      guard index.count > 0 else { throw CatarError(.truncated, at: 0) }
+      let fetcher = try ChunkFetcher(stores: stores, cache: nil)
+      try ByteChannel.run { channel in
+        try Self.assemble(index, fetcher, progress) { try channel.write($0) }
+      } consume: { channel in
+        try channel.forEach(body)
+      }
+    }
+  }
+
+  /// The feature flags that the archive's own must equal, where an index tells them.
+  func indexFeatures() throws -> FeatureFlags? {
+    guard case .index(let path, _) = self else { return nil }
+    return try IndexFile.read(path).flags
+  }
+
+  private static func read(_ path: String, _ progress: Progress, _ body: (RawSpan) throws -> Void) throws {
+    let file = path == "-" ? File.standardInput : try File.open(path)
+    progress.begin(.working, total: try file.status().size)
+    let buffer = Buffer(count: 1 << 20)
+    while true {
+      let count = try file.readNext(into: buffer, 0..<buffer.count, progress.cancellation)
+      try body(buffer.bytes.extracting(0..<count))
+      progress.advance(count)
+      if count < buffer.count { return }
+    }
+  }
+
+  /// Assembles the stream of an index, front to back.
+  private static func assemble(
+    _ index: Index, _ fetcher: ChunkFetcher, _ progress: Progress,
+    _ sink: @escaping @Sendable (RawSpan) throws -> Void
+  ) throws {
+    progress.begin(.working, total: index.size)
+    let target = Target(streamTo: "the archive", base: 0, sink)
+    let plan = Plan(index, zeros: ZeroChunks(index.digest, chunker: index.chunker))
+    let old = OldContent(target)
+    let loader = SlabLoader(index: index, target: target, old: old, seeds: [], fetcher: fetcher)
+    let count = WorkerPool<SlabLoader.Context>.processorCount
+    try WorkerPool.with(count: count, context: { loader.context() }) { workers in
+      try WorkerPool<Void>.with(count: 1, context: {}) { writers in
+        var assembler = Assembler(
+          target: target, old: old, loader: loader, workers: workers, writers: writers, progress: progress,
+          plan: plan, summary: GetSummary())
+        try assembler.fill(0..<index.size)
+      }
+    }
+  }
+}
