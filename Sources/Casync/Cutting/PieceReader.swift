@@ -24,8 +24,9 @@ struct Piece {
 struct PieceReader {
   /// Bytes in a piece; a segment's kind and the layout are decided from less.
   static let pieceLength = 2 << 20
-  /// Shorter holes are read as data: skipping one costs two system calls and a piece of its own.
-  private static let shortestHole: UInt64 = 64 << 10
+  /// Shorter holes are read as data: skipping one costs two system calls and a piece of its own. It must also be so long
+  /// that every cut before it is certain at its end, since the bytes before a hole are not carried past it.
+  private let shortestHole: UInt64
 
   private let input: ImageInput
   private let chunker: Chunker
@@ -41,10 +42,13 @@ struct PieceReader {
   init(_ input: ImageInput, chunker: Chunker) throws {
     self.input = input
     self.chunker = chunker
-    guard case .image = chunker else {
+    guard case .image(let average) = chunker else {
       segments = ImageLayout.undivided.segments
+      shortestHole = .max
       return
     }
+    // A block is decided when average / 8192 blocks after it are known (docs/formats/image-chunker.md, radius).
+    shortestHole = UInt64(max(64 << 10, average / 2))
     let head = Buffer(count: ImageLayout.headLength)
     let count = try input.peek(into: head)
     segments = ImageLayout(head: head.bytes.extracting(0..<count)).segments
@@ -81,14 +85,14 @@ struct PieceReader {
   ) {
     guard var data = try input.nextData(in: range) else { return (range.upperBound - range.lowerBound, 0) }
     let hole = (data.lowerBound - range.lowerBound) / 4096 * 4096
-    if hole >= Self.shortestHole { return (hole, 0) }
+    if hole >= shortestHole { return (hole, 0) }
     let wanted = range.lowerBound + UInt64(Self.pieceLength)
     while data.upperBound < min(wanted, range.upperBound) {
       let rest = data.upperBound..<range.upperBound
       let following = try input.nextData(in: rest)
       let nextStart = following?.lowerBound ?? range.upperBound
       let blocksEnd = segmentStart + (data.upperBound - segmentStart + 4095) / 4096 * 4096
-      if nextStart > blocksEnd, nextStart - blocksEnd >= Self.shortestHole {
+      if nextStart > blocksEnd, nextStart - blocksEnd >= shortestHole {
         return (0, min(blocksEnd, range.upperBound))
       }
       guard let following else { return (0, range.upperBound) }
