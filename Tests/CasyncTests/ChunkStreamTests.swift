@@ -203,6 +203,18 @@ struct ChunkStreamTests {
     expectEqual(chunks, cutWhole(bytes, chunker), "sparse")
   }
 
+  @Test(
+    "zeros at the end that are no run are read, not skipped",
+    arguments: [1, 4095, 4096, 4097, 8192, 61440, 65536], [1 << 20, 2 << 20, 4 << 20])
+  func shortTail(hole: Int, data: Int) throws {
+    var generator = Generator(seed: UInt64(hole))
+    let bytes = generator.bytes(data) + [UInt8](repeating: 0, count: hole)
+    let scratch = try Scratch()
+    let path = try scratch.write(Array(bytes[..<data]), to: "sparse")
+    #expect(unsafe truncate(path, bytes.count) == 0)
+    expectEqual(try cut(path, .imageDefault).chunks, cutWhole(bytes, .imageDefault), "sparse")
+  }
+
   @Test("holes are not read, and say how long they are")
   func holes() throws {
     let scratch = try Scratch()

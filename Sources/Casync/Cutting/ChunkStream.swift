@@ -165,6 +165,7 @@ private struct Joint {
       let length = Int(end - chunkStart)
       var range: Range<Int>?
       if !cut.isZero, let memory {
+        precondition(end <= memoryEnd, "a chunk reaches beyond the bytes in memory")
         let start = memory.headroom + Int(Int64(bitPattern: chunkStart &- memoryStart))
         range = start..<start + length
       }

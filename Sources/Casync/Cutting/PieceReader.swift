@@ -83,7 +83,11 @@ struct PieceReader {
   private func extent(_ range: Range<UInt64>, _ segmentStart: UInt64) throws -> (
     hole: UInt64, dataEnd: UInt64
   ) {
-    guard var data = try input.nextData(in: range) else { return (range.upperBound - range.lowerBound, 0) }
+    guard var data = try input.nextData(in: range) else {
+      // A single block of zeros at the end is no run of zeros, and belongs to the chunk before it.
+      let rest = range.upperBound - range.lowerBound
+      return rest >= shortestHole ? (rest, 0) : (0, range.upperBound)
+    }
     let hole = (data.lowerBound - range.lowerBound) / 4096 * 4096
     if hole >= shortestHole { return (hole, 0) }
     let wanted = range.lowerBound + UInt64(Self.pieceLength)
