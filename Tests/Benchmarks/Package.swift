@@ -29,6 +29,9 @@ let package = Package(
       dependencies: ["CKernels", "CCrypto", "CZstd", "CLzma", "CZlib", "CasyncFormat"],
       swiftSettings: settings),
     .executableTarget(
+      name: "KernelInstructions", dependencies: ["CasyncChunking", "CasyncFormat"],
+      swiftSettings: settings),
+    .executableTarget(
       name: "KernelBenchmarks", dependencies: ["CasyncChunking", "CasyncFormat"],
       swiftSettings: settings),
   ]
