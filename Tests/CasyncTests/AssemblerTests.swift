@@ -9,13 +9,14 @@ import Testing
 
 /// An old image on a target, a new one, and how the one becomes the other.
 struct Assembly {
-  let scratch: Scratch
   let old: [UInt8]
   let new: [UInt8]
   let target: Target
   let index: Index
   var plan: Plan
   private let fetcher: ChunkFetcher
+  /// Goes last: what is open in it keeps it mounted.
+  let scratch: Scratch
 
   /// - Parameters:
   ///   - lengths: of the chunks of `new`.
