@@ -21,7 +21,7 @@ extension PutRequest {
   func run(_ input: ImageInput, _ progress: Progress) throws -> PutSummary {
     let start = ContinuousClock.now
     let index = try IndexFileWriter(
-      index, flags: flags ?? .blob(digest), chunker: chunker, mode: input.mode)
+      index, flags: headerFlags, chunker: chunker, mode: input.mode)
     progress.begin(.working, total: input.size ?? 0)
     var tally = Tally()
     let imageDigest: ChunkID
@@ -37,6 +37,12 @@ extension PutRequest {
       zeroBytes: tally.zeroBytes, holeBytes: tally.holeBytes, newChunks: tally.newChunks,
       newBytes: tally.newBytes,
       storedBytes: tally.storedBytes, duration: start.duration(to: .now))
+  }
+
+  /// What was asked for, with the bit that says which digest names the chunks.
+  private var headerFlags: FeatureFlags {
+    let flags = flags ?? .blob(digest)
+    return digest == .sha512_256 ? flags.union(.sha512_256) : flags.subtracting(.sha512_256)
   }
 
   private func store(
