@@ -49,7 +49,8 @@ struct GetJob {
     var seeds = [Seed]()
     for seed in requested {
       do {
-        seeds.append(try Seed(seed.path, number: seeds.count, index: Self.index(of: seed, request)))
+        let index = try Self.index(of: seed, request, &warnings)
+        seeds.append(try Seed(seed.path, number: seeds.count, index: index))
       } catch  where request.ignoreMissingSeeds {
         warnings.append("\(error); going on without this seed")
       }
@@ -58,9 +59,18 @@ struct GetJob {
   }
 
   /// The index named for a seed, else the one beside it, else the one kept in the state directory.
-  private static func index(of seed: GetRequest.Seed, _ request: GetRequest) throws -> Index? {
+  private static func index(
+    of seed: GetRequest.Seed, _ request: GetRequest, _ warnings: inout [String]
+  ) throws -> Index? {
     if let path = seed.index { return try IndexFile.read(path) }
-    if try File.status(seed.path + ".caibx") != nil { return try IndexFile.read(seed.path + ".caibx") }
+    if try File.status(seed.path + ".caibx") != nil {
+      do {
+        return try IndexFile.read(seed.path + ".caibx")
+      } catch {
+        // Nobody named it: it may be another program's, or half of a download.
+        warnings.append("\(error); the seed is searched without it")
+      }
+    }
     guard let status = try File.status(seed.path), status.kind == .blockDevice else { return nil }
     return request.state?.index(of: BlockDevice(status.target).stableName)
   }
