@@ -34,5 +34,7 @@ let package = Package(
     .executableTarget(
       name: "KernelBenchmarks", dependencies: ["CasyncChunking", "CasyncFormat"],
       swiftSettings: settings),
+    .executableTarget(
+      name: "Floors", dependencies: ["CasyncChunking", "CasyncFormat"], swiftSettings: settings),
   ]
 )

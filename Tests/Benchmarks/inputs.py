@@ -1,0 +1,100 @@
+"""What the jobs work on: images of other sizes, stores, targets."""
+
+import contextlib
+import os
+import subprocess
+import tempfile
+
+from measure import output, run
+
+MiB = 1 << 20
+STRIPE = 16 * MiB
+ZEROS = bytes(64 << 10)
+
+
+def any_data(piece):
+    """Whether a piece holds anything but zeros."""
+    piece = bytes(piece)
+    return piece != ZEROS[:len(piece)] if len(piece) <= len(ZEROS) else any(piece)
+
+
+def warm(*paths):
+    """Reads files, or what lies below directories: then none is read from the disk while it is measured."""
+    command = ["find", *map(str, paths), "-type", "f", "-exec", "cat", "{}", "+"]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def scale(source, target, size):
+    """Writes an image of `size` bytes that is like `source` throughout: stripes of it, evenly taken.
+
+    Where it takes more stripes than there are, each byte that is not zero becomes another: as compressible,
+    but new.
+    """
+    stripes, total = size // STRIPE, os.path.getsize(source) // STRIPE
+    with open(source, "rb") as old, open(target, "wb") as new:
+        for number in range(stripes):
+            turn, within = divmod(number, total)
+            count = min(total, stripes - turn * total)
+            old.seek(within * total // count * STRIPE)
+            data = old.read(STRIPE)
+            if turn:
+                data = data.translate(bytes([0, *((byte + turn) % 255 + 1 for byte in range(255))]))
+            for start in range(0, STRIPE, len(ZEROS)):
+                piece = data[start:start + len(ZEROS)]
+                if any_data(piece):
+                    new.seek(number * STRIPE + start)
+                    new.write(piece)
+        new.truncate(size)
+
+
+def new_file(path, size):
+    """A file that is all hole."""
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path)
+    with open(path, "wb") as file:
+        file.truncate(size)
+    return path
+
+
+@contextlib.contextmanager
+def nothing():
+    yield None
+
+
+@contextlib.contextmanager
+def temporary(path):
+    """A path at which nothing is, before and after."""
+    try:
+        yield str(path)
+    finally:
+        path.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def attached(path, size, *options):
+    """A loop device of zeros, in a new file."""
+    new_file(path, size)
+    try:
+        device = output("losetup", "--find", "--show", *options, path)
+        try:
+            yield device
+        finally:
+            run("losetup", "--detach", device)
+    finally:
+        os.remove(path)
+
+
+@contextlib.contextmanager
+def file_system(directory, room):
+    """A new ext4 of `room` bytes, mounted; its file is sparse."""
+    with tempfile.TemporaryDirectory(prefix="casync-bench-", dir=directory) as base:
+        mount = f"{base}/mount"
+        os.mkdir(mount)
+        with attached(f"{base}/file-system", room, "--direct-io=on") as device:
+            # No thread that still zeroes inode tables while something is measured.
+            run("mkfs.ext4", "-q", "-E", "assume_storage_prezeroed=1", device)
+            run("mount", "-t", "ext4", device, mount)
+            try:
+                yield mount
+            finally:
+                run("umount", mount)
