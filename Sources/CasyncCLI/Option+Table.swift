@@ -2,7 +2,9 @@ extension Option {
   /// Every option, casync 2's first.
   static let table = reference + own
 
+  private static let listers: [Verb] = [.list, .mtree, .manifest, .stat]
   private static let writers: [Verb] = [.put, .make]
+  private static let archivers = [Verb.make, .digest] + listers
   private static let readers: [Verb] = [.get, .extract]
   private static let jobs: [Verb] = [.put, .get, .make, .extract, .digest, .verify, .diff, .gc, .check]
   private static let reporters: [Verb] = [
@@ -26,14 +28,15 @@ extension Option {
     theirs(.verbose, .flag, short: "v", for: Verb.allCases, "print what was done in casync's lines"),
     theirs(.dryRun, .flag, short: "n", for: [.gc], "print what would be removed, remove nothing"),
     theirs(
-      .store, .path("DIR"), for: writers + readers + [.digest, .diff, .gc, .check],
+      .store, .path("DIR"), for: writers + readers + listers + [.digest, .diff, .gc, .check],
       "the store; get, diff and digest take several, asked in order"),
-    theirs(.extraStore, .path("DIR"), for: readers + [.digest, .diff], "a further store to read from"),
+    theirs(
+      .extraStore, .path("DIR"), for: readers + listers + [.digest, .diff], "a further store to read from"),
     theirs(
       .chunkSize, .text("SIZES"), for: writers,
       "average size of a chunk; for buzhash also MIN:AVG:MAX or auto"),
     theirs(
-      .digest, .choice(["sha512-256", "sha256", "default"]), for: writers + [.digest],
+      .digest, .choice(["sha512-256", "sha256", "default"]), for: writers + listers + [.digest],
       "name chunks by this digest (put: sha256, make: sha512-256)"),
     theirs(
       .compression, .choice(["zstd", "xz", "gzip", "default"]), for: writers, "compress chunks by this (zstd)"
@@ -42,22 +45,24 @@ extension Option {
     theirs(.cache, .path("DIR"), for: [.get], "keep what is fetched here and look here first"),
     theirs(.cacheAuto, .flag, short: "c", "for archives"),
     theirs(.rateLimit, .size, "for remote stores"),
-    theirs(.excludeNodump, .boolean, for: [.make], "leave out what chattr +d marks (yes)"),
-    theirs(.excludeSubmounts, .boolean, for: [.make], "leave out what is mounted below (no)"),
-    theirs(.excludeFile, .boolean, for: [.make], "obey .caexclude files (yes)"),
+    theirs(.excludeNodump, .boolean, for: archivers, "leave out what chattr +d marks (yes)"),
+    theirs(.excludeSubmounts, .boolean, for: archivers, "leave out what is mounted below (no)"),
+    theirs(.excludeFile, .boolean, for: archivers, "obey .caexclude files (yes)"),
     theirs(.reflink, .boolean, for: readers, "share blocks with seeds where the file system can (yes)"),
     theirs(.hardlink, .boolean, "for archives"),
     theirs(.punchHoles, .boolean, "accepted; zeros are always left out where the target can"),
     theirs(.delete, .boolean, "for archives"),
     theirs(.undoImmutable, .boolean, "for archives"),
     theirs(.seedOutput, .boolean, for: readers, "take chunks from the target's old content too (yes)"),
-    theirs(.recursive, .boolean, "for archives"),
+    theirs(.recursive, .boolean, for: [.list], "list what is below the first directories (yes)"),
     theirs(.mkdir, .boolean, "for mount"),
-    theirs(.uidShift, .text("SHIFT"), for: [.make], "subtract this from user and group IDs"),
-    theirs(.uidRange, .text("RANGE"), for: [.make], "take them modulo this (65536)"),
-    theirs(.with, .feature, for: [.make], "what of files an archive holds (all); may be repeated"),
-    theirs(.without, .feature, for: [.make], "what of files an archive does not hold"),
-    theirs(.what, .kind, for: [.make, .extract, .digest], "the kind of a file whose name does not say it"),
+    theirs(.uidShift, .text("SHIFT"), for: archivers, "subtract this from user and group IDs"),
+    theirs(.uidRange, .text("RANGE"), for: archivers, "take them modulo this (65536)"),
+    theirs(.with, .feature, for: archivers, "what of files an archive holds (all); may be repeated"),
+    theirs(.without, .feature, for: archivers, "what of files an archive does not hold"),
+    theirs(
+      .what, .kind, for: [.make, .extract, .digest] + listers, "the kind of a file whose name does not say it"
+    ),
   ]
 
   private static let own = [

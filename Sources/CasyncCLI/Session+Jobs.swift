@@ -5,13 +5,22 @@ internal import CasyncIO
 extension Session {
   /// `casync digest [FILE]`.
   func digest() throws -> Int32 {
-    guard arguments.operands.count <= 1 else { throw Kind.treesUnsupported }
     let operand = arguments.operands.first ?? "."
     let input = Locator(operand)
     let isDirectory = try fileKind(operand) == .directory
     let kind =
-      arguments.value(.what).flatMap(Kind.init) ?? (isDirectory ? .directory : Kind(suffixOf: input) ?? .blob)
-    guard kind == .blob || kind == .blobIndex else { throw Kind.treesUnsupported }
+      arguments.value(.what).flatMap(Kind.init)
+      ?? (isDirectory
+        ? .directory : Kind(suffixOf: input) ?? (arguments.operands.count > 1 ? .archive : .blob))
+    guard kind == .blob || kind == .blobIndex else {
+      guard arguments.operands.count < 2 || kind != .directory else {
+        throw UsageError("Subtree path only supported when digesting archive or archive index.")
+      }
+      return try digestTree(operand, kind)
+    }
+    guard arguments.operands.count <= 1 else {
+      throw UsageError("Subtree path only supported when digesting archive or archive index.")
+    }
     let isIndex = kind == .blobIndex
     var request = DigestRequest(
       input: try input.localPath(isIndex ? "index" : "input"), isIndex: isIndex,

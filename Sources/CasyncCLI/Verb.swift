@@ -1,19 +1,19 @@
 /// What the command can be asked to do.
 enum Verb: String, CaseIterable, Sendable {
-  case put, get, make, extract, digest, verify, diff, info
+  case put, get, make, extract, list, mtree, manifest, stat, digest, verify, diff, info
   case listChunks = "list-chunks"
   case gc, check, help
 
   /// Whether casync 2 has it: then its options are accepted and a signal ends with its status.
   var isReference: Bool {
     switch self {
-    case .make, .extract, .digest, .gc, .help: true
+    case .make, .extract, .list, .mtree, .manifest, .stat, .digest, .gc, .help: true
     default: false
     }
   }
 
   /// Verbs of casync 2 that this version lacks.
-  static let missing = ["list", "mtree", "stat", "mount", "mkdev", "pull", "push", "udev"]
+  static let missing = ["mount", "mkdev", "pull", "push", "udev"]
 
   /// For the help, and for the number of operands.
   struct Description: Sendable {
@@ -61,11 +61,31 @@ enum Verb: String, CaseIterable, Sendable {
         An existing TARGET, file or device, is updated in place and is the first seed unless
         --seed-output=no. With - or no TARGET the image goes to standard output.
         """),
+    .list: Description(
+      operands: "[DIRECTORY|ARCHIVE.catar|INDEX.caidx] [SUBTREE]", count: 0...2,
+      summary: "list the files of a tree or archive",
+      text: """
+        Mode and path of each, as casync prints them. SUBTREE is a path in the archive to start
+        at. The present directory without operands; - is an archive on standard input.
+        """),
+    .mtree: Description(
+      operands: "[DIRECTORY|ARCHIVE.catar|INDEX.caidx] [SUBTREE]", count: 0...2,
+      summary: "describe the files of a tree or archive as BSD mtree does",
+      text: "All metadata and the digest of each file, a line each. Operands as for list."),
+    .manifest: Description(
+      operands: "[DIRECTORY|ARCHIVE.catar|INDEX.caidx] [SUBTREE]", count: 0...2,
+      summary: "another name for mtree", text: "Operands as for list."),
+    .stat: Description(
+      operands: "[DIRECTORY|ARCHIVE.catar|INDEX.caidx] [SUBTREE]", count: 0...2,
+      summary: "show all that an archive says of one file",
+      text: "The top directory, or what lies at SUBTREE. Operands as for list."),
     .digest: Description(
-      operands: "[FILE|DEVICE|INDEX.caibx]", count: 0...2, summary: "print the digest of an image",
+      operands: "[FILE|DEVICE|INDEX|DIRECTORY|ARCHIVE.catar] [SUBTREE]", count: 0...2,
+      summary: "print the digest of an image or tree",
       text: """
         The image of an index is read from its store and always gets SHA-512/256, as casync
-        does it. - is standard input.
+        does it; an archive gets the digest its flags name. A directory has the digest of its
+        archive. SUBTREE is a path in an archive. - is standard input.
         """),
     .verify: Description(
       operands: "INDEX.caibx TARGET", count: 2...2, summary: "compare a device or file with an index",

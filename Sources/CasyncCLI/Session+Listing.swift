@@ -1,0 +1,61 @@
+internal import Casync
+internal import CasyncArchive
+internal import CasyncFormat
+internal import CasyncIO
+
+// list, mtree, stat and digest of trees.
+
+extension Session {
+  /// `casync list|mtree|stat [ARCHIVE|ARCHIVE_INDEX|DIRECTORY] [SUBTREE]`.
+  func listTree(_ style: ListRequest.Style) throws -> Int32 {
+    let operand = arguments.operands.first ?? "."
+    let kind = try listKind(operand)
+    let subtree = arguments.operands.count > 1 ? arguments.operands[1] : nil
+    guard subtree == nil || kind != .directory else {
+      throw UsageError("Subtree path only supported when listing archive or archive index.")
+    }
+    var request = ListRequest(try treeSource(operand, kind), style: style, subtree: subtree)
+    request.isRecursive = arguments.boolean(.recursive) ?? true
+    request.digestName = digestAlgorithm ?? .sha512_256
+    notifyReady()
+    return try job({ progress in try request.run(progress, print: print) }, report: { 0 })
+  }
+
+  private func listKind(_ operand: String) throws -> Kind {
+    let isDirectory = try fileKind(operand) == .directory
+    switch arguments.value(.what).flatMap(Kind.init) ?? Kind(suffixOf: Locator(operand)) {
+    case let kind? where kind == .archive || kind == .archiveIndex:
+      guard !isDirectory else { break }
+      return kind
+    case .directory?:
+      guard isDirectory else { break }
+      return .directory
+    case nil where isDirectory: return .directory
+    case nil where operand == "-": return .archive
+    default: break
+    }
+    throw UsageError("Input should be a directory, .catar or .caidx file. Refusing.")
+  }
+
+  /// Where the bytes of an archive come from.
+  func treeSource(_ operand: String, _ kind: Kind) throws -> TreeSource {
+    let locator = Locator(operand)
+    switch kind {
+    case .directory: return .directory(path: try treeDirectory(operand), options: try treeOptions())
+    case .archiveIndex:
+      return .index(path: try locator.localPath("index"), stores: try stores(beside: operand))
+    default: return .archive(path: try locator.localPath("archive"))
+    }
+  }
+
+  /// `digest` of a tree.
+  func digestTree(_ operand: String, _ kind: Kind) throws -> Int32 {
+    let subtree = arguments.operands.count > 1 ? arguments.operands[1] : nil
+    let request = TreeDigestRequest(try treeSource(operand, kind), subtree: subtree)
+    notifyReady()
+    return try job(request.run) { digest in
+      try isJSON ? print(.object(["digest": .string(digest.hex)])) : print(digest.hex + "\n")
+      return 0
+    }
+  }
+}
