@@ -19,11 +19,6 @@ enum Kind: String, CaseIterable, Sendable {
     }
   }
 
-  /// What every verb says to archives and directories in this version.
-  static let treesUnsupported = UsageError(
-    "directory trees (.catar, .caidx) are not supported yet in this version",
-    hint: "a disk or file system image can be put under a name ending in .caibx")
-
   /// A verb that cannot do with the kind asked for, in casync's words.
   static func mismatch(_ verb: Verb) -> UsageError {
     let last = verb == .make ? " or " : ", "

@@ -30,7 +30,8 @@ extension Session {
   func extract() throws -> Int32 {
     let input = Locator(arguments.operand(0))
     let target = try Locator(arguments.operand(1)).localPath("target")
-    let exists = try checkExtract(input, target)
+    let (kind, exists) = try extractKind(input, target)
+    if kind != .blobIndex { return try extractTree(isIndex: kind == .archiveIndex) }
     var request = GetRequest(
       index: try input.localPath("index"), target: target,
       stores: try extractStores(beside: arguments.operand(0)))
@@ -46,17 +47,14 @@ extension Session {
     }
   }
 
-  /// Refuses what is not the index of a blob.
-  /// - Returns: whether the target exists.
-  private func checkExtract(_ input: Locator, _ target: String) throws -> Bool {
-    guard arguments.operands.count <= 2 else {
-      throw UsageError("Subtree path only supported when extracting archive or archive index.")
-    }
+  /// What `extract` is to read, and whether the target exists; refuses what it cannot.
+  private func extractKind(_ input: Locator, _ target: String) throws -> (Kind, exists: Bool) {
     let kind = target == "-" ? nil : try File.status(target)?.kind
     switch arguments.value(.what).flatMap(Kind.init) ?? Kind(suffixOf: input) {
     case .blob, .directory:
       throw Kind.mismatch(.extract)
-    case .archive, .archiveIndex: throw Kind.treesUnsupported
+    case .archive: return (.archive, kind != nil)
+    case .archiveIndex: return (.archiveIndex, kind != nil)
     case .blobIndex:
       guard kind != .directory else {
         throw UsageError("Output is a directory, but attempted to extract blob index. Refusing.")
@@ -65,9 +63,12 @@ extension Session {
       guard input == .standardStream else {
         throw UsageError("File to read from does not have valid suffix, refusing. \(Kind.suffixes)")
       }
-      if kind == .directory { throw Kind.treesUnsupported }
+      if kind == .directory { return (.archiveIndex, true) }
     }
-    return kind != nil
+    guard arguments.operands.count <= 2 else {
+      throw UsageError("Subtree path only supported when extracting archive or archive index.")
+    }
+    return (.blobIndex, kind != nil)
   }
 
   /// casync has one primary store: of several `--store` the last.

@@ -44,6 +44,31 @@ extension Session {
     return path
   }
 
+  /// `casync extract [ARCHIVE|ARCHIVE_INDEX] [DIRECTORY] [SUBTREE]`.
+  func extractTree(isIndex: Bool) throws -> Int32 {
+    let operand = arguments.operand(0)
+    guard arguments.values(.seed).isEmpty else {
+      throw UsageError("--seed for directory trees is not supported yet in this version")
+    }
+    guard !(arguments.boolean(.hardlink) ?? false) else {
+      throw UsageError("--hardlink is not supported yet in this version")
+    }
+    let directory = try treeDirectory(arguments.operands.count > 1 ? arguments.operands[1] : ".")
+    var request = ExtractTreeRequest(
+      try treeSource(operand, isIndex ? .archiveIndex : .archive), directory: directory,
+      subtree: arguments.operands.count > 2 ? arguments.operands[2] : nil)
+    request.options.mask = Features.chosen(by: arguments)
+    request.options.shift = try uidShift()
+    request.options.delete = arguments.boolean(.delete) ?? true
+    request.options.punchHoles = arguments.boolean(.punchHoles) ?? true
+    request.options.undoImmutable = arguments.boolean(.undoImmutable) ?? false
+    notifyReady()
+    return try job(resume: nil, request.run) { holes in
+      if isVerbose { console.info("Zero bytes written as sparse files: \(Quantity.short(holes))") }
+      return 0
+    }
+  }
+
   // MARK: Options
 
   /// What of a tree is archived.
@@ -80,11 +105,16 @@ extension Session {
 }
 
 extension Features {
-  /// The flags of an archive that the options ask for.
-  static func archive(for arguments: Arguments, digest: DigestAlgorithm) -> FeatureFlags {
+  /// The features that `--with=` and `--without=` leave: all where nothing is said.
+  static func chosen(by arguments: Arguments) -> FeatureFlags {
     func union(_ name: Option.Name) -> UInt64 { arguments.values(name).compactMap(value).reduce(0, |) }
     let start = arguments.has(.with) ? union(.with) : FeatureFlags.allFeatures.rawValue
-    var flags = FeatureFlags(rawValue: start & ~union(.without))
+    return FeatureFlags(rawValue: start & ~union(.without))
+  }
+
+  /// The flags of an archive that the options ask for.
+  static func archive(for arguments: Arguments, digest: DigestAlgorithm) -> FeatureFlags {
+    var flags = chosen(by: arguments)
     flags.formUnion(Features.flags(for: arguments, digest: digest).intersection(.archiveWide))
     return flags.normalized
   }

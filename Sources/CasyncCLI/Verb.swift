@@ -56,8 +56,11 @@ enum Verb: String, CaseIterable, Sendable {
         standard output, the digest to standard error.
         """),
     .extract: Description(
-      operands: "[INDEX.caibx] [TARGET]", count: 0...3, summary: "get, as casync 2 does it",
+      operands: "[INDEX.caibx|INDEX.caidx|ARCHIVE.catar] [TARGET] [SUBTREE]", count: 0...3,
+      summary: "get, as casync 2 does it; also of directory trees",
       text: """
+        Of .caidx and .catar TARGET is a directory, the present one without one; it may exist.
+        SUBTREE is a path in the archive, of which alone TARGET gets a copy.
         An existing TARGET, file or device, is updated in place and is the first seed unless
         --seed-output=no. With - or no TARGET the image goes to standard output.
         """),

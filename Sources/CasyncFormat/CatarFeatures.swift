@@ -15,7 +15,7 @@ extension FeatureFlags {
   package static let quotaProjectID = FeatureFlags(rawValue: 0x1_0000_0000)
 
   /// Every single feature.
-  package static let allFeatures = FeatureFlags(rawValue: 0x1_ffff_ffff)
+  public static let allFeatures = FeatureFlags(rawValue: 0x1_ffff_ffff)
   /// The attributes of FAT: hidden, system, archive.
   package static let fatAttributes = FeatureFlags(rawValue: 0xe000)
   /// The attributes of chattr(1).

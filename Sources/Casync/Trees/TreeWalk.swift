@@ -5,6 +5,8 @@ import CasyncFormat
 struct TreeItem {
   /// From the top directory down, as bytes; `.` is the top directory itself.
   let path: [UInt8]
+  /// In its directory; `nil` for the top directory.
+  let name: [UInt8]?
   /// How deep it lies below what was asked for.
   let depth: Int
   let node: CatarNode
@@ -102,7 +104,8 @@ struct TreeWalk {
     guard isWanted else { return open.append(nil) }
     wasFound = true
     let path = names.isEmpty ? [UInt8(ascii: ".")] : Array(names.joined(separator: [UInt8(ascii: "/")]))
-    let item = TreeItem(path: path, depth: names.count - wanted.count, node: node, offset: entryOffset)
+    let item = TreeItem(
+      path: path, name: names.last, depth: names.count - wanted.count, node: node, offset: entryOffset)
     open.append(item)
     try visitor.enter(item)
   }
