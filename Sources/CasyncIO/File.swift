@@ -276,6 +276,13 @@ extension File {
       descriptor, off_t(clamping: range.lowerBound), off_t(clamping: range.count), POSIX_FADV_WILLNEED)
   }
 
+  /// Tells the kernel to begin writing `range` to the medium (sync_file_range(2)). A hint, as above.
+  package func startWriteOut(_ range: Range<UInt64>) {
+    sync_file_range(
+      descriptor, off_t(clamping: range.lowerBound), off_t(clamping: range.count),
+      UInt32(SYNC_FILE_RANGE_WRITE))
+  }
+
   /// Drops the cached pages of the file that are clean. A hint, as above.
   package func dropCache() {
     posix_fadvise(descriptor, 0, 0, POSIX_FADV_DONTNEED)

@@ -31,6 +31,9 @@ package final class StoreWriter: Sendable {
 
   package let store: LocalStore
   private let state = Mutex(State())
+  /// Makes this run's temporary names its own.
+  private let run = UInt64.random(in: .min ... .max)
+  private let nameCount = Atomic<UInt64>(0)
   private let lock: File
 
   /// Starts writing to `store`; waits for a collection that is under way.
@@ -97,8 +100,13 @@ package final class StoreWriter: Sendable {
   }
 
   private func createTemporary(_ name: String) throws -> File {
-    try FileSystem.createTemporary(
-      in: "\(store.path)/\(name.prefix(4))", prefix: "\(name.dropFirst(5)).", suffix: ".tmp", mode: 0o444)
+    let number = run &+ nameCount.wrappingAdd(1, ordering: .relaxed).newValue
+    let path = "\(store.path)/\(name).\(String(number, radix: 16)).tmp"
+    do {
+      return try File.open(path, [.write, .create, .exclusive], mode: 0o444)
+    } catch let error as SystemError {
+      throw SystemError("create a file in", FileSystem.parent(of: path), errno: error.number)
+    }
   }
 
   /// Whether a batch is full or old enough to be committed.

@@ -100,7 +100,7 @@ struct GetJob {
         try write(&assembler)
         summary = assembler.summary
         try fetcher.close()
-        try readBack(assembler.written, workers)
+        try readBack(assembler.written, zeros, workers)
       }
     }
     for seed in seeds {
@@ -169,12 +169,13 @@ struct GetJob {
 
   // MARK: Afterwards
 
-  private mutating func readBack(_ written: [Range<UInt64>], _ workers: WorkerPool<SlabLoader.Context>) throws
-  {
+  private mutating func readBack(
+    _ written: [Range<UInt64>], _ zeros: ZeroChunks, _ workers: WorkerPool<SlabLoader.Context>
+  ) throws {
     guard request.verify, target.kind == .device, opened.part == nil, !written.isEmpty else { return }
     progress.begin(.verifying, total: written.reduce(0) { $0 + $1.length })
     try target.dropCaches()
-    let reader = MediumReader(index, target, workers, progress.cancellation)
+    let reader = MediumReader(index, target, zeros: zeros, workers, progress.cancellation)
     var next = positions.lowerBound
     var verified: UInt64 = 0
     for range in written.sorted(by: { $0.lowerBound < $1.lowerBound }) {

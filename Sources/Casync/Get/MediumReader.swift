@@ -10,13 +10,17 @@ struct MediumReader {
   let target: Target
   let cancellation: Cancellation
   let workers: WorkerPool<SlabLoader.Context>
+  /// Chunks of zeros are tested, not hashed, and holes of a file not even read.
+  private let zeros: ZeroChunks
   private let buffers: BufferPool
 
   init(
-    _ index: Index, _ target: Target, _ workers: WorkerPool<SlabLoader.Context>, _ cancellation: Cancellation
+    _ index: Index, _ target: Target, zeros: ZeroChunks, _ workers: WorkerPool<SlabLoader.Context>,
+    _ cancellation: Cancellation
   ) {
     self.index = index
     self.target = target
+    self.zeros = zeros
     self.workers = workers
     self.cancellation = cancellation
     let slab = max(Steps.slabLength, index.chunker.maximumChunk)
@@ -52,7 +56,9 @@ struct MediumReader {
       jobs.append(
         (
           run,
-          workers.submit { [index, target] context in try Self.compare(run, index, target, lease, context) }
+          workers.submit { [index, target, zeros] context in
+            try Self.compare(run, index, target, zeros, lease, context)
+          }
         ))
       first = last + 1
     }
@@ -67,15 +73,20 @@ struct MediumReader {
   }
 
   private static func compare(
-    _ run: Range<Int>, _ index: Index, _ target: Target, _ lease: BufferPool.Lease,
+    _ run: Range<Int>, _ index: Index, _ target: Target, _ zeros: ZeroChunks, _ lease: BufferPool.Lease,
     _ context: SlabLoader.Context
   ) throws -> [Bool] {
     let range = index.start(of: run.lowerBound)..<index.end(of: run.upperBound - 1)
+    let isZero = run.map { zeros.contains(index.id(of: $0), length: index.length(of: $0)) }
+    if !isZero.contains(false), try target.isHole(range) { return isZero }
     let window = Window(lease, start: target.windowStart(range.lowerBound))
     guard try target.readMedium(range, into: window) else { return run.map { _ in false } }
     context.ids.removeAll(keepingCapacity: true)
-    context.digester.digests(
-      of: run.map { window.place(index.range(of: $0)) }, in: window.buffer.bytes, into: &context.ids)
-    return zip(run, context.ids).map { position, id in index.id(of: position) == id }
+    let others = zip(run, isZero).filter { !$0.1 }.map { window.place(index.range(of: $0.0)) }
+    context.digester.digests(of: others, in: window.buffer.bytes, into: &context.ids)
+    var ids = context.ids.makeIterator()
+    return zip(run, isZero).map { position, isZero in
+      isZero ? window.isZero(window.place(index.range(of: position))) : ids.next() == index.id(of: position)
+    }
   }
 }

@@ -18,7 +18,7 @@ struct Planner {
     var holdsData = false
     if target.hasOldContent {
       progress.begin(.planning, total: target.capacity.map { min($0, index.size) } ?? index.size)
-      let reader = MediumReader(index, target, workers, progress.cancellation)
+      let reader = MediumReader(index, target, zeros: zeros, workers, progress.cancellation)
       try target.dropCaches()
       holdsData = try InPlaceScan(reader: reader, zeros: zeros, progress: progress).run(positions, &plan)
     }

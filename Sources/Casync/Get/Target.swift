@@ -123,11 +123,10 @@ extension Target {
     if kind == .file { cached?.dropCache() }
   }
 
-  /// The first stretch of `range` that is not a hole of a file; `nil` when all of it is one.
-  func nextData(in range: Range<UInt64>) throws -> Range<UInt64>? {
-    guard kind == .file, let cached else { return range }
-    let data = try cached.nextData(in: range.lowerBound - base..<range.upperBound - base)
-    return data.map { base + $0.lowerBound..<base + $0.upperBound }
+  /// Whether all of `range` is a hole of a file, which reads as zeros.
+  func isHole(_ range: Range<UInt64>) throws -> Bool {
+    guard kind == .file, let cached, try cached.status().size >= range.upperBound - base else { return false }
+    return try cached.nextData(in: range.lowerBound - base..<range.upperBound - base) == nil
   }
 }
 
@@ -152,7 +151,11 @@ extension Target {
       switch kind {
       case .stream: try sink?(window.buffer.bytes.extracting(piece))
       case .export: try export?.write(window.buffer, piece, at: offset)
-      case .device, .file: try file?.write(window.buffer, piece, at: offset)
+      case .device: try file?.write(window.buffer, piece, at: offset)
+      case .file:
+        try file?.write(window.buffer, piece, at: offset)
+        // What is written early need not be waited for at the end.
+        file?.startWriteOut(offset..<offset + UInt64(piece.count))
       }
       place = piece.upperBound..<place.upperBound
       offset += UInt64(piece.count)

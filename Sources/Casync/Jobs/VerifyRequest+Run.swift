@@ -11,9 +11,10 @@ extension VerifyRequest {
     progress.begin(.verifying, total: index.size)
     var differences = [Range<UInt64>]()
     let count = workers ?? WorkerPool<SlabLoader.Context>.processorCount
+    let zeros = ZeroChunks(index.digest, chunker: index.chunker)
     let context: @Sendable () -> SlabLoader.Context = { SlabLoader.Context(index.digest, caches: false) }
     try WorkerPool.with(count: count, context: context) { pool in
-      let reader = MediumReader(index, target, pool, progress.cancellation)
+      let reader = MediumReader(index, target, zeros: zeros, pool, progress.cancellation)
       try reader.compare(0..<index.count) { position, matches in
         let chunk = index.range(of: position)
         progress.advance(Int(chunk.length))
