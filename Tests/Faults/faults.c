@@ -4,7 +4,7 @@
 //   FAULTS_PATH     only calls on a file whose path has this in it; none means any
 //   FAULTS_AT       the number of the call, from 1, at which it happens; 0 means never, they are only counted
 //   FAULTS_ACTION   kill (SIGKILL to the own process, before the call), stop (SIGSTOP), short (half of the
-//                   bytes), or the number of an errno
+//                   bytes), lost (a write that is not done but said to be), or the number of an errno
 //   FAULTS_REPORT   file that gets "CALLS PEAK-KIB" when the process ends by itself
 //
 // Every call after an errno was returned succeeds again: what is tested is one failure at any moment.
@@ -24,7 +24,7 @@
 #include <sys/types.h>
 #include <unistd.h>
 
-enum action { PROCEED, SHORTEN, FAIL };
+enum action { PROCEED, SHORTEN, LOSE, FAIL };
 
 static const char *calls, *path, *action;
 static long at;
@@ -69,6 +69,7 @@ static enum action happens(const char *call, const char *name) {
   if (!strcmp(action, "kill")) kill(getpid(), SIGKILL);
   if (!strcmp(action, "stop")) kill(getpid(), SIGSTOP);
   if (!strcmp(action, "short")) return SHORTEN;
+  if (!strcmp(action, "lost")) return LOSE;
   errno = atoi(action);
   return errno ? FAIL : PROCEED;
 }
@@ -93,9 +94,10 @@ static size_t part(int fd, size_t length) {
 
 #define REAL(name) __typeof__(&name) real = (__typeof__(&name))dlsym(RTLD_NEXT, #name)
 
-#define TRANSFER(call, fd, length)                        \
-  enum action what = happens_to(call, fd);                \
-  if (what == FAIL) return -1;                            \
+#define TRANSFER(call, fd, length)         \
+  enum action what = happens_to(call, fd); \
+  if (what == FAIL) return -1;             \
+  if (what == LOSE) return length;         \
   if (what == SHORTEN) length = part(fd, length)
 
 ssize_t read(int fd, void *bytes, size_t length) {

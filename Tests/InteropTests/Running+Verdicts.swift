@@ -65,6 +65,7 @@ struct GetReport: Decodable {
   let zeroedBytes: Int
   let skippedBytes: Int
   let fetchedBytes: Int
+  let clonedBytes: Int
   let verifiedBytes: Int
   let warnings: [String]
 

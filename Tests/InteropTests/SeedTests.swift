@@ -58,6 +58,11 @@ extension SystemTests {
         "get", "--store=\(images.store)", "--seed=\(images.old)", "--seed-index=\(scratch("bad.caibx"))",
         images.newSliceIndex, scratch("copy")
       ).fails("\(scratch("bad.caibx")): the index is cut short at byte 3")
+      // An index that lies beside a seed is its index.
+      try Tool.run("ln", "-s", images.old, scratch("bad"))
+      try ours(
+        "get", "--store=\(images.store)", "--seed=\(scratch("bad"))", images.newSliceIndex, scratch("copy")
+      ).fails("\(scratch("bad.caibx")): the index is cut short at byte 3")
       #expect(!scratch.exists("copy") && !scratch.exists(".copy.casync-part"))
     }
   }

@@ -3,7 +3,7 @@ import Foundation
 /// What `Tests/Faults/faults.c` is to do to a program: one of its system calls goes wrong.
 package struct Faults {
   package enum Action: Sendable, CustomStringConvertible {
-    case kill, stop, short
+    case kill, stop, short, lost
     case fail(errno: Int32)
 
     package var description: String {
@@ -11,6 +11,7 @@ package struct Faults {
       case .kill: "kill"
       case .stop: "stop"
       case .short: "short"
+      case .lost: "lost"
       case .fail(let errno): "\(errno)"
       }
     }

@@ -59,8 +59,11 @@ package final class Running {
     try? FileManager.default.removeItem(at: scratch)
   }
 
+  /// Its process ID.
+  package var identifier: Int32 { process.processIdentifier }
+
   package func send(_ signal: Int32) {
-    kill(process.processIdentifier, signal)
+    kill(identifier, signal)
   }
 
   /// Waits until SIGSTOP has stopped it.
@@ -68,7 +71,7 @@ package final class Running {
   package func waitUntilStopped() -> Bool {
     // SAFETY: the call fills the structure; with WNOWAIT the process stays for `wait` to be waited for.
     var info = unsafe siginfo_t()
-    let result = unsafe waitid(P_PID, id_t(process.processIdentifier), &info, WSTOPPED | WEXITED | WNOWAIT)
+    let result = unsafe waitid(P_PID, id_t(identifier), &info, WSTOPPED | WEXITED | WNOWAIT)
     return unsafe result == 0 && info.si_code == CLD_STOPPED
   }
 
