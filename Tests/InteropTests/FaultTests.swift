@@ -40,7 +40,7 @@ extension SystemTests {
     ) throws {
       try run(faults.environment([fault.call])).succeeds()
       let total = try faults.takeReport().calls
-      for number in Faults.spread(8, over: total) + [total + 1000] {
+      for number in Faults.spread(6, over: total) + [total + 1000] {
         let command = try run(faults.environment([fault.call], at: number, fault.action))
         if case .short = fault.action { try command.succeeds() }
         if number > total { try command.succeeds() }
