@@ -18,8 +18,9 @@ package struct Fifo<Element> {
     defer {
       items[head] = nil
       head += 1
-      if head == items.count {
-        items.removeAll(keepingCapacity: true)
+      // Slots that were left are given up when they are the greater part.
+      if head * 2 > items.count {
+        items.removeFirst(head)
         head = 0
       }
     }

@@ -91,12 +91,17 @@ internal import Glibc
   /// Whether the server zeroes ranges.
   package var canZero: Bool { unsafe nbd_can_zero(handle) == 1 }
 
-  /// The first stretch of `range` that is not known to be zeros; `nil` when all of it is zeros.
+  /// Data behind this much of it is asked for in another call.
+  private static let stretchLimit: UInt64 = 64 << 20
+
+  /// The first stretch of `range` that is not known to be zeros, or a first part of it of 64 MiB or more; `nil` when all
+  /// of it is zeros.
   package func nextData(in range: Range<UInt64>) throws -> Range<UInt64>? {
     guard hasBlockStatus else { return range.isEmpty ? nil : range }
     var start: UInt64?
     var offset = range.lowerBound
     while offset < range.upperBound {
+      if let start, offset - start >= Self.stretchLimit { return start..<offset }
       let extents = try blockStatus(offset..<min(range.upperBound, offset + 1 << 30))
       guard !extents.isEmpty else { throw NBDError(uri) }
       for extent in extents where extent.length > 0 {

@@ -12,6 +12,12 @@ final class ZeroChunks: Sendable {
   private let blocks: [ChunkID]
   private let others = Mutex<[Int: ChunkID]>([:])
 
+  /// The zeros that an index may name: also a last chunk of any length.
+  convenience init(of index: Index) {
+    self.init(index.digest, chunker: index.chunker)
+    if index.count > 0 { _ = id(length: index.length(of: index.count - 1)) }
+  }
+
   init(_ algorithm: DigestAlgorithm, chunker: Chunker) {
     self.algorithm = algorithm
     if case .image = chunker {

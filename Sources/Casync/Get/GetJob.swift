@@ -88,7 +88,7 @@ struct GetJob {
       index: index, target: target, old: old, seeds: seeds, fetcher: fetcher, reflink: request.reflink)
     let count = request.workers ?? WorkerPool<SlabLoader.Context>.processorCount
     try WorkerPool.with(count: count, context: { loader.context() }) { workers in
-      let zeros = ZeroChunks(index.digest, chunker: index.chunker)
+      let zeros = ZeroChunks(of: index)
       let planner = Planner(
         request: request, opened: opened, seeds: seeds, zeros: zeros, workers: workers, progress: progress)
       let plan = try planner.plan(index, positions)

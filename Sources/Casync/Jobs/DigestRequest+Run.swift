@@ -38,7 +38,7 @@ extension DigestRequest {
     progress.begin(.working, total: index.size)
     let target = Target(streamTo: "the digest", base: 0) { bytes in digest.withLock { $0.update(bytes) } }
     let fetcher = try ChunkFetcher(stores: stores, cache: nil)
-    let plan = Plan(index, zeros: ZeroChunks(index.digest, chunker: index.chunker))
+    let plan = Plan(index, zeros: ZeroChunks(of: index))
     let old = OldContent(target)
     let loader = SlabLoader(index: index, target: target, old: old, seeds: [], fetcher: fetcher)
     let count = WorkerPool<SlabLoader.Context>.processorCount

@@ -5,7 +5,7 @@ extension IndexSummary {
   /// - Parameter path: of the index; `-` is standard input.
   public init(path: String) throws {
     let index = try IndexFile.read(path)
-    let zeros = ZeroChunks(index.digest, chunker: index.chunker)
+    let zeros = ZeroChunks(of: index)
     var repeated = 0
     _ = ChunkTable(index) { _, _ in repeated += 1 }
     var zeroBytes: UInt64 = 0

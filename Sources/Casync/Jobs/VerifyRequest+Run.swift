@@ -11,7 +11,7 @@ extension VerifyRequest {
     progress.begin(.verifying, total: index.size)
     var differences = [Range<UInt64>]()
     let count = workers ?? WorkerPool<SlabLoader.Context>.processorCount
-    let zeros = ZeroChunks(index.digest, chunker: index.chunker)
+    let zeros = ZeroChunks(of: index)
     let context: @Sendable () -> SlabLoader.Context = { SlabLoader.Context(index.digest, caches: false) }
     try WorkerPool.with(count: count, context: context) { pool in
       let reader = MediumReader(index, target, zeros: zeros, pool, progress.cancellation)

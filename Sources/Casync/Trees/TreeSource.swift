@@ -67,7 +67,7 @@ public enum TreeSource: Sendable {
   ) throws {
     progress.begin(.working, total: index.size)
     let target = Target(streamTo: "the archive", base: 0, sink)
-    let plan = Plan(index, zeros: ZeroChunks(index.digest, chunker: index.chunker))
+    let plan = Plan(index, zeros: ZeroChunks(of: index))
     let old = OldContent(target)
     let loader = SlabLoader(index: index, target: target, old: old, seeds: [], fetcher: fetcher)
     let count = WorkerPool<SlabLoader.Context>.processorCount
