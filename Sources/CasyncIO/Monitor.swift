@@ -45,4 +45,24 @@ internal import Glibc
       unsafe pthread_cond_wait(changed, mutex)
     }
   }
+
+  /// Runs `body` under the lock, then wakes one of those who wait: for queues whose waiters are all alike.
+  package func withLockWakingOne<Result>(_ body: (inout State) throws -> Result) rethrows -> Result {
+    unsafe pthread_mutex_lock(mutex)
+    defer {
+      unsafe pthread_cond_signal(changed)
+      unsafe pthread_mutex_unlock(mutex)
+    }
+    return try body(&state)
+  }
+
+  /// As `wait`, but what `attempt` changes concerns nobody else who waits. Blocks.
+  package func waitWakingNobody<Result>(for attempt: (inout State) -> Result?) -> Result {
+    unsafe pthread_mutex_lock(mutex)
+    defer { unsafe pthread_mutex_unlock(mutex) }
+    while true {
+      if let result = attempt(&state) { return result }
+      unsafe pthread_cond_wait(changed, mutex)
+    }
+  }
 }

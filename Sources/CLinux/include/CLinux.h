@@ -17,12 +17,17 @@
 #include <linux/fs.h>
 #include <linux/loop.h>
 #include <limits.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
@@ -75,3 +80,82 @@ static inline int casync_winsize_columns(int fd) {
   return ioctl(fd, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
 }
 static inline int casync_cpu_count(cpu_set_t *set) { return CPU_COUNT(set); }
+
+// epoll_event is packed and holds a union; these take and give its parts. `operation` is EPOLL_CTL_ADD, _MOD or _DEL.
+static inline int casync_epoll_control(int poller, int operation, int fd, uint32_t events, uint64_t token) {
+  struct epoll_event event = {.events = events, .data.u64 = token};
+  return epoll_ctl(poller, operation, fd, &event);
+}
+/// Fills at most 64 of each, returns how many.
+static inline int casync_epoll_wait(int poller, uint64_t tokens[64], uint32_t events[64], int milliseconds) {
+  struct epoll_event ready[64];
+  int count = epoll_wait(poller, ready, 64, milliseconds);
+  for (int i = 0; i < count; i++) {
+    tokens[i] = ready[i].data.u64;
+    events[i] = ready[i].events;
+  }
+  return count;
+}
+static const uint32_t casync_epollin = EPOLLIN, casync_epollout = EPOLLOUT, casync_epollhup = EPOLLHUP,
+                      casync_epollerr = EPOLLERR;
+// Names of calls that methods have too.
+static inline int casync_listen(int fd, int backlog) { return listen(fd, backlog); }
+static inline int casync_accept(int fd) { return accept4(fd, 0, 0, SOCK_NONBLOCK | SOCK_CLOEXEC); }
+/// The address families and kinds are enumerations in Swift, so the call is made here.
+static inline int casync_stream_socket(int family) {
+  return socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+}
+static inline int casync_set_option(int fd, int level, int option, int value) {
+  return setsockopt(fd, level, option, &value, sizeof value);
+}
+/// Whether a descriptor is a listening stream socket.
+static inline int casync_is_listening(int fd) {
+  int value = 0;
+  socklen_t length = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &value, &length) == 0 && value;
+}
+static inline int casync_make_private(int fd) {
+  return fcntl(fd, F_SETFD, FD_CLOEXEC) < 0 ? -1 : fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
+}
+/// Makes the address of a UNIX socket; returns its length, 0 when the path is too long.
+static inline socklen_t casync_unix_address(struct sockaddr_un *address, const char *path, size_t length) {
+  if (length >= sizeof address->sun_path) return 0;
+  address->sun_family = AF_UNIX;
+  for (size_t i = 0; i <= length; i++) address->sun_path[i] = i < length ? path[i] : 0;
+  return (socklen_t)(sizeof(sa_family_t) + length + 1);
+}
+static inline int casync_bind_unix(int fd, const char *path, size_t length) {
+  struct sockaddr_un address;
+  socklen_t size = casync_unix_address(&address, path, length);
+  if (size == 0) return errno = ENAMETOOLONG, -1;
+  return bind(fd, (struct sockaddr *)&address, size);
+}
+static inline int casync_connect_unix(int fd, const char *path, size_t length) {
+  struct sockaddr_un address;
+  socklen_t size = casync_unix_address(&address, path, length);
+  if (size == 0) return errno = ENAMETOOLONG, -1;
+  return connect(fd, (struct sockaddr *)&address, size);
+}
+/// Writes the address that a socket is bound to, as `host`, 0 or `port`; the path of a UNIX socket stands in `host`.
+static inline int casync_local_address(int fd, char host[128], uint16_t *port) {
+  union {
+    struct sockaddr any;
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+    struct sockaddr_un local;
+  } address = {0};
+  socklen_t length = sizeof address;
+  host[0] = 0;
+  *port = 0;
+  if (getsockname(fd, &address.any, &length) < 0) return -1;
+  if (address.any.sa_family == AF_UNIX) {
+    for (size_t i = 0; i < sizeof address.local.sun_path && i < 127; i++) {
+      host[i] = address.local.sun_path[i];
+      host[i + 1] = 0;
+    }
+    return AF_UNIX;
+  }
+  *port = ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
+  if (getnameinfo(&address.any, length, host, 128, 0, 0, NI_NUMERICHOST) != 0) return errno = EINVAL, -1;
+  return address.any.sa_family;
+}

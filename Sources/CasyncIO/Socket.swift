@@ -1,0 +1,74 @@
+internal import CLinux
+internal import Glibc
+
+/// A stream socket that never blocks, listening or connected. Closed with its last reference.
+package final class Socket: Sendable {
+  let descriptor: Int32
+  /// Who it is, for messages.
+  package let name: String
+
+  init(descriptor: Int32, name: String) {
+    self.descriptor = descriptor
+    self.name = name
+  }
+
+  deinit {
+    close(descriptor)
+  }
+
+  /// What a call on a socket that does not block did.
+  package enum Transfer: Sendable {
+    /// So many bytes went over.
+    case bytes(Int)
+    /// Nothing for now: wait until the socket is ready.
+    case notReady
+    /// The other end has ended its stream, or is gone.
+    case ended
+  }
+
+  /// recv(2) into `range` of `buffer`, as much as is there.
+  package func receive(into buffer: Buffer, _ range: Range<Int>) -> Transfer {
+    precondition(range.lowerBound >= 0 && range.upperBound <= buffer.count, "range outside the buffer")
+    // SAFETY: the range lies inside the buffer, which this call borrows.
+    let memory = unsafe buffer.pointer(range)
+    let (count, number) = retrying { unsafe recv(descriptor, memory.baseAddress, memory.count, 0) }
+    if count > 0 { return .bytes(count) }
+    return count < 0 && (number == EAGAIN || number == EWOULDBLOCK) ? .notReady : .ended
+  }
+
+  /// A piece of what is to be sent.
+  package struct Piece: Sendable {
+    package let buffer: Buffer
+    package var range: Range<Int>
+
+    package init(_ buffer: Buffer, _ range: Range<Int>) {
+      self.buffer = buffer
+      self.range = range
+    }
+  }
+
+  /// Most pieces that one call sends.
+  package static let pieceLimit = 64
+
+  /// sendmsg(2) of the first pieces of `pieces`, as much as there is room for.
+  package func send(_ pieces: some Sequence<Piece>) -> Transfer {
+    var parts = unsafe [iovec]()
+    for piece in pieces.prefix(Self.pieceLimit) {
+      precondition(
+        piece.range.lowerBound >= 0 && piece.range.upperBound <= piece.buffer.count,
+        "range outside the buffer")
+      // SAFETY: the range lies inside the buffer, which the caller's pieces keep until the call is done.
+      let memory = unsafe piece.buffer.pointer(piece.range)
+      unsafe parts.append(iovec(iov_base: memory.baseAddress, iov_len: memory.count))
+    }
+    let (count, number) = unsafe parts.withUnsafeMutableBufferPointer { parts in
+      var message = unsafe msghdr()
+      unsafe message.msg_iov = parts.baseAddress
+      unsafe message.msg_iovlen = parts.count
+      // SAFETY: the message names `parts.count` parts, all of which are alive.
+      return retrying { unsafe sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL)) }
+    }
+    if count >= 0 { return .bytes(count) }
+    return number == EAGAIN || number == EWOULDBLOCK || number == ENOBUFS ? .notReady : .ended
+  }
+}
