@@ -1,0 +1,220 @@
+internal import CasyncFormat
+internal import CasyncIO
+internal import CasyncStore
+internal import Synchronization
+
+/// Random access to an image that is not there: an index and its stores, or a raw file. Shared between threads.
+package final class ImageReader: Sendable {
+  private enum Content: Sendable {
+    case chunks(Index, ZeroChunks, ChunkFetcher)
+    case file(File, number: Int)
+  }
+
+  /// Bytes in a block of a raw file.
+  private static let blockLength: UInt64 = 64 << 10
+
+  /// Size in bytes: that of the image, rounded up to whole sectors of 512 bytes as casync does it.
+  package let size: UInt64
+  /// Bytes that the index or file gives; what is behind them are zeros.
+  private let contentSize: UInt64
+  private let content: Content
+  private let supply: ChunkSupply
+  private let ahead: Mutex<ReadAhead>
+
+  private init(_ content: Content, size: UInt64, name: String, _ supply: ChunkSupply) throws {
+    guard size > 0 else { throw JobError(.badRequest, "\(name) is empty") }
+    guard size <= UInt64(Int64.max) - 511 else { throw JobError(.badRequest, "\(name) is too large") }
+    self.content = content
+    self.supply = supply
+    contentSize = size
+    self.size = (size + 511) / 512 * 512
+    ahead = Mutex(ReadAhead(window: min(supply.memory / 8, 8 << 20)))
+  }
+
+  /// Reads the index at `index` (`-` is standard input). Blocks.
+  /// - Parameters:
+  ///   - stores: the stores, asked in order.
+  ///   - cache: a store asked before all others, into which what was fetched is put.
+  /// - Throws: `JobError`, `StoreError`, `SystemError`.
+  package convenience init(index path: String, stores: [String], cache: String?, _ supply: ChunkSupply) throws
+  {
+    let index = try IndexFile.read(path)
+    let zeros = ZeroChunks(index.digest, chunker: index.chunker)
+    if index.count > 0 { _ = zeros.id(length: index.length(of: index.count - 1)) }
+    let fetcher = try ChunkFetcher(stores: stores, cache: cache)
+    try self.init(.chunks(index, zeros, fetcher), size: index.size, name: path, supply)
+  }
+
+  /// Opens a raw image: a file or device.
+  /// - Parameter number: tells it from other raw images of the same supply.
+  package convenience init(file path: String, number: Int, _ supply: ChunkSupply) throws {
+    let file = try File.open(path)
+    let size: UInt64
+    switch try file.status().kind {
+    case .regular: size = try file.status().size
+    case .blockDevice: size = try file.deviceSize()
+    default: throw JobError(.badRequest, "\(path) is neither a file nor a block device")
+    }
+    try self.init(.file(file, number: number), size: size, name: path, supply)
+  }
+
+  /// Makes a cache durable. After the supply's threads are gone. Blocks.
+  package func close() throws {
+    if case .chunks(_, _, let fetcher) = content { try fetcher.close() }
+  }
+
+  // MARK: Reading
+
+  /// The bytes in `range`.
+  /// - Parameter completion: called once, unless the pieces are returned: with the pieces, or with why they cannot be had.
+  ///   It is called on a thread that loads, or on this one, and must not block.
+  /// - Returns: the pieces in their order, when all are in memory; `nil` when they will come.
+  /// - Precondition: `range` lies inside the image and is not empty.
+  package func read(
+    _ range: Range<UInt64>, _ completion: @escaping @Sendable (Result<[ImagePiece], any Error>) -> Void
+  ) -> [ImagePiece]? {
+    precondition(!range.isEmpty && range.upperBound <= size, "a range outside the image")
+    var pieces = [ImagePiece?]()
+    let needs = needs(of: range, keepsPieces: true, &pieces)
+    let waiting = supply.provide(needs, into: &pieces, completion)
+    if let next = ahead.withLock({ $0.next(after: range) }) { expect(next) }
+    guard let waiting else { return pieces.compactMap { $0 } }
+    waiting.start(pieces)
+    return nil
+  }
+
+  /// Has the chunks of `range` loaded, so that a read finds them in memory; at most half of what that may hold.
+  /// - Parameter completion: as for `read`; its pieces are none.
+  /// - Returns: whether all are there already.
+  package func prefetch(
+    _ range: Range<UInt64>, _ completion: @escaping @Sendable (Result<[ImagePiece], any Error>) -> Void
+  ) -> Bool {
+    let end = min(range.upperBound, range.lowerBound + UInt64(supply.memory / 2))
+    guard range.lowerBound < end else { return true }
+    var pieces = [ImagePiece?]()
+    let needs = needs(of: range.lowerBound..<end, keepsPieces: false, &pieces)
+    pieces = pieces.map { _ in nil }
+    let waiting = supply.provide(needs, into: &pieces, completion)
+    waiting?.start([])
+    return waiting == nil
+  }
+
+  private func expect(_ range: Range<UInt64>) {
+    let end = min(range.upperBound, contentSize)
+    guard range.lowerBound < end else { return }
+    var pieces = [ImagePiece?]()
+    supply.expect(needs(of: range.lowerBound..<end, keepsPieces: false, &pieces).map(\.load))
+  }
+
+  /// What `range` needs of each chunk that is not zeros.
+  /// - Parameter pieces: gets a place for each chunk, filled for zeros.
+  private func needs(
+    of range: Range<UInt64>, keepsPieces: Bool, _ pieces: inout [ImagePiece?]
+  ) -> [ChunkSupply.Need] {
+    var needs = [ChunkSupply.Need]()
+    var offset = range.lowerBound
+    var position = position(of: offset)
+    while offset < range.upperBound {
+      let (place, load) = unit(at: position, from: offset)
+      let end = min(place.upperBound, range.upperBound)
+      let length = Int(end - offset)
+      if let load {
+        let (from, start) = (offset, Int(offset - place.lowerBound))
+        let piece: @Sendable (Buffer) -> ImagePiece = {
+          ImagePiece(offset: from, length: length, buffer: $0, start: start)
+        }
+        needs.append(ChunkSupply.Need(load: load, place: pieces.count, piece: keepsPieces ? piece : nil))
+        pieces.append(nil)
+      } else if let last = pieces.last ?? nil, last.buffer == nil {
+        pieces[pieces.count - 1]?.length += length
+      } else {
+        pieces.append(ImagePiece(offset: offset, length: length, buffer: nil, start: 0))
+      }
+      offset = end
+      position += 1
+    }
+    return needs
+  }
+
+  private func position(of offset: UInt64) -> Int {
+    switch content {
+    case .chunks(let index, _, _): index.position(of: offset)
+    case .file: Int(offset / Self.blockLength)
+    }
+  }
+
+  /// A chunk or block, or the zeros behind the last.
+  /// - Parameter offset: a place in it.
+  /// - Returns: where it lies, and how it is loaded; `nil` for zeros.
+  private func unit(at position: Int, from offset: UInt64) -> (Range<UInt64>, ChunkSupply.Load?) {
+    guard offset < contentSize else { return (offset..<size, nil) }
+    switch content {
+    case .chunks(let index, let zeros, let fetcher):
+      let id = index.id(of: position)
+      let length = index.length(of: position)
+      guard !zeros.contains(id, length: length) else { return (index.range(of: position), nil) }
+      return (
+        index.range(of: position),
+        ChunkSupply.Load(
+          key: .chunk(id, length: length), length: length, origin: .stores(fetcher, index.digest))
+      )
+    case .file(let file, let number):
+      let start = UInt64(position) * Self.blockLength
+      let range = start..<min(start + Self.blockLength, contentSize)
+      return (
+        range,
+        ChunkSupply.Load(
+          key: .block(file: number, position: position), length: Int(range.upperBound - range.lowerBound),
+          origin: .file(file, offset: start))
+      )
+    }
+  }
+
+  // MARK: Looking
+
+  /// A run of the image that holds zeros, or does not.
+  package struct Extent: Equatable, Sendable {
+    package var length: UInt64
+    package let isZero: Bool
+
+    package init(length: UInt64, isZero: Bool) {
+      self.length = length
+      self.isZero = isZero
+    }
+  }
+
+  /// What `range` consists of, from its start, by the index alone: nothing is read. Of a raw file all is data.
+  /// - Parameter limit: most extents. The last may end before `range` does, after 65536 chunks.
+  /// - Precondition: `range` lies inside the image and is not empty.
+  package func extents(in range: Range<UInt64>, limit: Int) -> [Extent] {
+    precondition(!range.isEmpty && range.upperBound <= size, "a range outside the image")
+    var extents = [Extent]()
+    var offset = range.lowerBound
+    if case .file = content { return Self.rawExtents(in: range, contentSize, limit: limit) }
+    var position = position(of: offset)
+    var steps = 0
+    while offset < range.upperBound, steps < 1 << 16 {
+      let (place, load) = unit(at: position, from: offset)
+      let end = min(place.upperBound, range.upperBound)
+      if let last = extents.last, last.isZero == (load == nil) {
+        extents[extents.count - 1].length += end - offset
+      } else {
+        guard extents.count < limit else { break }
+        extents.append(Extent(length: end - offset, isZero: load == nil))
+      }
+      offset = end
+      position += 1
+      steps += 1
+    }
+    return extents
+  }
+
+  private static func rawExtents(in range: Range<UInt64>, _ contentSize: UInt64, limit: Int) -> [Extent] {
+    let dataEnd = max(range.lowerBound, min(range.upperBound, contentSize))
+    let both = [
+      Extent(length: dataEnd - range.lowerBound, isZero: false),
+      Extent(length: range.upperBound - dataEnd, isZero: true),
+    ]
+    return Array(both.filter { $0.length > 0 }.prefix(limit))
+  }
+}

@@ -1,0 +1,71 @@
+package import CasyncIO
+internal import Synchronization
+
+/// A piece of an image in memory.
+package struct ImagePiece: Sendable {
+  /// Offset in the image in bytes.
+  package let offset: UInt64
+  package var length: Int
+  /// Where its bytes lie; `nil` for zeros. To be read only: others see the same buffer.
+  package let buffer: Buffer?
+  /// Where in the buffer they begin.
+  package let start: Int
+}
+
+/// A read that waits for chunks. The last of them to come ends it, on the thread that loaded it.
+final class PendingRead: Sendable {
+  typealias Completion = @Sendable (Result<[ImagePiece], any Error>) -> Void
+
+  private struct State {
+    var missing = 1
+    var pieces: [ImagePiece?] = []
+    var error: (any Error)?
+  }
+
+  private let state = Mutex(State())
+  private let completion: Completion
+
+  /// It waits for nothing yet, but does not end before `start`.
+  init(_ completion: @escaping Completion) { self.completion = completion }
+
+  /// One more chunk is missing.
+  func expect() { state.withLock { $0.missing += 1 } }
+
+  /// What is there already, in the order of the image, with `nil` where a chunk is missing.
+  func start(_ pieces: [ImagePiece?]) {
+    let result = state.withLock { state -> Result<[ImagePiece], any Error>? in
+      for (place, piece) in pieces.enumerated() {
+        if place >= state.pieces.count {
+          state.pieces.append(piece)
+        } else if let piece {
+          state.pieces[place] = piece
+        }
+      }
+      return Self.arrived(&state)
+    }
+    if let result { completion(result) }
+  }
+
+  /// A missing piece came; `nil` when nobody wants to see it.
+  func deliver(_ result: Result<ImagePiece?, any Error>, at place: Int) {
+    let result = state.withLock { state -> Result<[ImagePiece], any Error>? in
+      switch result {
+      case .success(let piece):
+        while state.pieces.count <= place { state.pieces.append(nil) }
+        if let piece { state.pieces[place] = piece }
+      case .failure(let error):
+        state.error = state.error ?? error
+      }
+      return Self.arrived(&state)
+    }
+    if let result { completion(result) }
+  }
+
+  private static func arrived(_ state: inout State) -> Result<[ImagePiece], any Error>? {
+    state.missing -= 1
+    guard state.missing == 0 else { return nil }
+    let pieces = state.pieces.compactMap { $0 }
+    state.pieces = []
+    return state.error.map { .failure($0) } ?? .success(pieces)
+  }
+}
