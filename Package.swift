@@ -44,10 +44,12 @@ let package = Package(
     room("CasyncStore", ["CasyncFormat", "CasyncIO", "CasyncChunking"]),
     room("CasyncArchive", ["CasyncFormat", "CasyncIO"]),
     room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", "CasyncArchive"]),
+    room("CasyncMount", ["CasyncFormat", "CasyncIO", "Casync"]),
     .executableTarget(
       name: "CasyncCLI",
       dependencies: [
-        "CLinux", "Casync", "CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", "CasyncArchive",
+        "CLinux", "CasyncMount", "Casync", "CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore",
+        "CasyncArchive",
       ],
       swiftSettings: settings),
 
@@ -60,6 +62,7 @@ let package = Package(
     tests("CasyncStoreTests", ["CasyncStore", "CasyncChunking", "CasyncFormat", "CasyncIO"]),
     tests("CasyncArchiveTests", ["CasyncArchive", "CasyncFormat", "CasyncIO", "CasyncChunking"]),
     tests("CasyncTests", ["Casync", "CasyncStore", "CasyncChunking", "CasyncFormat", "CasyncIO"]),
+    tests("CasyncMountTests", ["CasyncMount", "Casync", "CasyncIO"]),
     tests("CLITests", ["CasyncCLI", "Casync", "CasyncFormat"]),
     tests("InteropTests", ["CasyncFormat", "CasyncIO"]),
   ]
