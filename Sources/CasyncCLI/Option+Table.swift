@@ -28,10 +28,11 @@ extension Option {
     theirs(.verbose, .flag, short: "v", for: Verb.allCases, "print what was done in casync's lines"),
     theirs(.dryRun, .flag, short: "n", for: [.gc], "print what would be removed, remove nothing"),
     theirs(
-      .store, .path("DIR"), for: writers + readers + listers + [.digest, .diff, .gc, .check],
-      "the store; get, diff and digest take several, asked in order"),
+      .store, .path("DIR"), for: writers + readers + listers + [.digest, .diff, .gc, .check, .mkdev],
+      "the store; get, diff, digest and mkdev take several, asked in order"),
     theirs(
-      .extraStore, .path("DIR"), for: readers + listers + [.digest, .diff], "a further store to read from"),
+      .extraStore, .path("DIR"), for: readers + listers + [.digest, .diff, .mkdev],
+      "a further store to read from"),
     theirs(
       .chunkSize, .text("SIZES"), for: writers,
       "average size of a chunk; for buzhash also MIN:AVG:MAX or auto"),
@@ -42,7 +43,7 @@ extension Option {
       .compression, .choice(["zstd", "xz", "gzip", "default"]), for: writers, "compress chunks by this (zstd)"
     ),
     theirs(.seed, .path("PATH"), for: readers, "a file or device to take chunks from; may be repeated"),
-    theirs(.cache, .path("DIR"), for: [.get], "keep what is fetched here and look here first"),
+    theirs(.cache, .path("DIR"), for: [.get, .mkdev], "keep what is fetched here and look here first"),
     theirs(.cacheAuto, .flag, short: "c", "for archives"),
     theirs(.rateLimit, .size, "for remote stores"),
     theirs(.excludeNodump, .boolean, for: archivers, "leave out what chattr +d marks (yes)"),
@@ -62,8 +63,8 @@ extension Option {
       .with, .feature, for: archivers + [.extract], "what of files an archive holds (all); may be repeated"),
     theirs(.without, .feature, for: archivers + [.extract], "what of files an archive does not hold"),
     theirs(
-      .what, .kind, for: [.make, .extract, .digest] + listers, "the kind of a file whose name does not say it"
-    ),
+      .what, .kind, for: [.make, .extract, .digest, .mkdev] + listers,
+      "the kind of a file whose name does not say it"),
   ]
 
   private static let own = [
@@ -87,8 +88,12 @@ extension Option {
       .progress, .choice(ProgressStyle.allCases.map(\.rawValue)), for: jobs,
       "how to show progress on standard error (auto)"),
     ours(
-      .workers, .count, for: [.put, .get, .make, .extract, .verify, .check],
-      "threads that hash and compress (one a processor)"),
+      .workers, .count, for: [.put, .get, .make, .extract, .verify, .check, .mkdev],
+      "threads that hash and compress (one a processor; mkdev: 16)"),
+    ours(.socket, .path("PATH"), for: [.mkdev], "listen at this UNIX socket; may be repeated"),
+    ours(.listen, .text("ADDRESS:PORT"), for: [.mkdev], "listen for TCP connections; may be repeated"),
+    ours(.memory, .size, for: [.mkdev], "keep so many bytes of chunks in memory (64M)"),
+    ours(.readyFd, .count, for: [.mkdev], "write READY=1 to this descriptor when clients may connect"),
     ours(
       .generateCompletionScript, .choice(Completion.Shell.allCases.map(\.rawValue)), for: [],
       "print a completion script for this shell"),

@@ -35,7 +35,8 @@ struct Option: Sendable {
     case inPlace = "in-place"
     case noVerify = "no-verify"
     case stateDir = "state-dir"
-    case force, grace, repair, json, progress, workers
+    case force, grace, repair, json, progress, workers, socket, listen, memory
+    case readyFd = "ready-fd"
     case generateCompletionScript = "generate-completion-script"
   }
 

@@ -26,6 +26,7 @@ struct Session: Sendable {
     case .listChunks: try listChunks()
     case .gc: try collect()
     case .check: try check()
+    case .mkdev: try makeDevice()
     case .help: 0
     }
   }

@@ -2,18 +2,18 @@
 enum Verb: String, CaseIterable, Sendable {
   case put, get, make, extract, list, mtree, manifest, stat, digest, verify, diff, info
   case listChunks = "list-chunks"
-  case gc, check, help
+  case gc, check, mkdev, help
 
   /// Whether casync 2 has it: then its options are accepted and a signal ends with its status.
   var isReference: Bool {
     switch self {
-    case .make, .extract, .list, .mtree, .manifest, .stat, .digest, .gc, .help: true
+    case .make, .extract, .list, .mtree, .manifest, .stat, .digest, .gc, .mkdev, .help: true
     default: false
     }
   }
 
   /// Verbs of casync 2 that this version lacks.
-  static let missing = ["mount", "mkdev", "pull", "push", "udev"]
+  static let missing = ["mount", "pull", "push", "udev"]
 
   /// For the help, and for the number of operands.
   struct Description: Sendable {
@@ -117,6 +117,16 @@ enum Verb: String, CaseIterable, Sendable {
     .check: Description(
       operands: "[STORE]", count: 0...1, summary: "compare every chunk of a store with its name",
       text: "Prints each bad file; the exit status is then 1."),
+    .mkdev: Description(
+      operands: "[INDEX.caibx|IMAGE]...", count: 0...Int.max,
+      summary: "serve images as block devices over NBD",
+      text: """
+        NBD clients (nbd-client, qemu, nbdcopy) connect to --socket=PATH, --listen=ADDRESS:PORT,
+        or the sockets that systemd passes. Chunks are fetched when they are read and compared
+        with their names; one that cannot be had is an I/O error of that read alone. The first
+        image is the default export; several have the names of their files, without .caibx.
+        What is no index is served as it is. Read-only. SIGINT and SIGTERM end it with status 0.
+        """),
     .help: Description(
       operands: "[VERB]", count: 0...1, summary: "show help, for one verb if named", text: ""),
   ]

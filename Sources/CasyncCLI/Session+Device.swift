@@ -1,0 +1,174 @@
+internal import CLinux
+internal import Casync
+internal import CasyncIO
+internal import CasyncMount
+internal import Glibc
+
+/// `casync mkdev INDEX...`: images as block devices, fetched while they are read.
+extension Session {
+  /// Memory for chunks, unless `--memory=` says otherwise.
+  private static let defaultMemory: UInt64 = 64 << 20
+  /// Chunks loaded at one time, unless `--workers=` says otherwise: more than there are processors, since stores are
+  /// waited for.
+  private static let defaultLoads = 16
+
+  /// An operand of mkdev and the name under which it is served.
+  private struct Image {
+    let operand: String
+    let name: String
+    let isIndex: Bool
+  }
+
+  func makeDevice() throws -> Int32 {
+    let images = try images()
+    guard listensAnywhere else { throw Self.nodeUnsupported("mkdev without --socket= or --listen=") }
+    let memory = arguments.value(.memory).flatMap(Quantity.size) ?? Self.defaultMemory
+    let cancellation = Cancellation()
+    let watch = Watch(cancellation, every: .seconds(3600)) {}
+    defer { _ = watch.stop() }
+    let console = console
+    var readers = [ImageReader]()
+    try ChunkSupply.with(
+      memory: Int(clamping: memory), loads: min(arguments.count(.workers) ?? Self.defaultLoads, 256),
+      report: { console.warning($0) }
+    ) { supply in
+      let exports = try images.enumerated().map { number, image in
+        let reader = try reader(image, number: number, supply)
+        readers.append(reader)
+        return NBDServer.Export(
+          name: image.name, description: FileSystem.name(of: image.operand), image: reader)
+      }
+      let listeners = try listeners()
+      let server = try NBDServer(exports: exports, listeners: listeners)
+      for listener in listeners { try print("Listening: \(Self.uri(of: listener.address))\n") }
+      try sayReady()
+      try server.run(cancellation)
+    }
+    for reader in readers { try reader.close() }
+    return 0
+  }
+
+  // MARK: Images
+
+  private func images() throws -> [Image] {
+    let operands = arguments.operands.isEmpty ? ["-"] : arguments.operands
+    var images = [Image]()
+    for (position, operand) in operands.enumerated() {
+      if position > 0, try isNode(operand) { throw Self.nodeUnsupported("attaching to \(operand)") }
+      let file = FileSystem.name(of: operand)
+      let name = file.hasSuffix(".caibx") ? String(file.dropLast(6)) : file
+      images.append(
+        Image(operand: operand, name: operands.count == 1 ? "" : name, isIndex: try isIndex(operand)))
+    }
+    for (position, image) in images.enumerated()
+    where images[..<position].contains(where: { $0.name == image.name }) {
+      throw UsageError("two images would be served under the name \(image.name)")
+    }
+    return images
+  }
+
+  /// Whether an operand after the first is casync's NODE, and no further image.
+  private func isNode(_ operand: String) throws -> Bool {
+    let locator = Locator(operand)
+    if operand.hasPrefix("/dev/") { return true }
+    guard case .path(let path) = locator, !locator.hasSuffix(".caibx") else { return false }
+    return try File.status(path) == nil
+  }
+
+  private static func nodeUnsupported(_ what: String) -> UsageError {
+    UsageError(
+      "\(what) is not supported yet in this version",
+      hint: "use --socket=PATH, then: nbd-client -unix PATH /dev/nbd0")
+  }
+
+  private func isIndex(_ operand: String) throws -> Bool {
+    let locator = Locator(operand)
+    switch arguments.value(.what).flatMap(Kind.init) ?? Kind(suffixOf: locator) {
+    case .blobIndex: return true
+    case .archive, .archiveIndex, .directory:
+      throw UsageError(
+        "\"mkdev\" operation may only be combined with --what=blob or --what=blob-index.")
+    case .blob:
+      guard locator != .standardStream else {
+        throw UsageError("mkdev takes an index from standard input, but no raw image")
+      }
+      return false
+    case nil: return locator == .standardStream
+    }
+  }
+
+  private func reader(_ image: Image, number: Int, _ supply: ChunkSupply) throws -> ImageReader {
+    let locator = Locator(image.operand)
+    guard image.isIndex else {
+      return try ImageReader(file: locator.localPath("image"), number: number, supply)
+    }
+    return try ImageReader(
+      index: locator.localPath("index"), stores: stores(beside: image.operand),
+      cache: arguments.value(.cache).map(Self.storePath), supply)
+  }
+
+  // MARK: Sockets
+
+  /// The number of sockets that systemd passed to this process (sd_listen_fds(3)).
+  private var passedSockets: Int {
+    guard let process = environment["LISTEN_PID"].flatMap({ Int32($0) }), process == getpid() else {
+      return 0
+    }
+    return min(max(0, environment["LISTEN_FDS"].flatMap { Int($0) } ?? 0), 64)
+  }
+
+  private var listensAnywhere: Bool {
+    arguments.has(.socket) || arguments.has(.listen) || passedSockets > 0
+  }
+
+  private func listeners() throws -> [Listener] {
+    let passed = try Listener.inherited(count: passedSockets)
+    let paths = try arguments.values(.socket).map { try Listener.unix($0) }
+    return try passed + paths + arguments.values(.listen).map(Self.tcpListener)
+  }
+
+  private static func tcpListener(_ address: String) throws -> Listener {
+    guard let colon = address.lastIndex(of: ":"), let port = UInt16(address[address.index(after: colon)...])
+    else {
+      throw UsageError(
+        "Failed to parse --listen= parameter: \(address)", hint: "write --listen=ADDRESS:PORT")
+    }
+    var host = address[..<colon]
+    if host.hasPrefix("["), host.hasSuffix("]") { host = host.dropFirst().dropLast() }
+    return try Listener.tcp(host: String(host), port: "\(port)")
+  }
+
+  /// The URI by which clients find the default export.
+  static func uri(of address: Listener.Address) -> String {
+    switch address {
+    case .path(let path): "nbd+unix:///?socket=\(encodingPercents(path))"
+    case .tcp(let host, let port): "nbd://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+    }
+  }
+
+  private static func encodingPercents(_ path: String) -> String {
+    var text = ""
+    for byte in path.utf8 {
+      let character = Character(UnicodeScalar(byte))
+      if byte < 0x80, character.isLetter || character.isNumber || "/._-~".contains(character) {
+        text.append(character)
+      } else {
+        text += "%" + (byte < 16 ? "0" : "") + String(byte, radix: 16, uppercase: true)
+      }
+    }
+    return text
+  }
+
+  /// Tells whoever waits that clients may come: systemd, and the reader of `--ready-fd=`.
+  private func sayReady() throws {
+    notifyReady()
+    guard let descriptor = arguments.count(.readyFd).flatMap(Int32.init(exactly:)) else { return }
+    var text = "READY=1\n"
+    // SAFETY: the call reads the bytes that it is lent.
+    let count = text.withUTF8 { bytes in unsafe casync_write(descriptor, bytes.baseAddress, bytes.count) }
+    let number = errno
+    guard count > 0 else { throw SystemError("write to", "--ready-fd=\(descriptor)", errno: number) }
+    // It was the only line; its reader sees the end.
+    if descriptor > 2 { close(descriptor) }
+  }
+}
