@@ -1,0 +1,166 @@
+import CasyncFormat
+import Testing
+
+@testable import CasyncMount
+
+@Suite("The NBD protocol")
+struct NBDSessionTests {
+  struct Negotiation: CustomTestStringConvertible {
+    let testDescription: String
+    let client: Client
+    let replies: [Wire.OptionReply]
+
+    init(_ description: String, _ client: Client, _ replies: Wire.OptionReply...) {
+      testDescription = description
+      self.client = client
+      self.replies = replies
+    }
+  }
+
+  private static let hello = Client.hello()
+
+  @Test(
+    "answers each option as the specification says",
+    arguments: [
+      Negotiation("GO", hello.option(.go, Client.choice()), .info, .acknowledge),
+      Negotiation(
+        "GO with all infos", hello.option(.go, Client.choice("two", [0, 1, 2, 3, 99])), .info, .info, .info,
+        .info, .acknowledge),
+      Negotiation(
+        "INFO, then GO", hello.option(.info, Client.choice()).option(.go, Client.choice()), .info,
+        .acknowledge, .info, .acknowledge),
+      Negotiation("GO of no export", hello.option(.go, Client.choice("no")), .unknown),
+      Negotiation("GO cut short", hello.option(.go, [0, 0, 0, 9, 1]), .invalid),
+      Negotiation("GO with fewer infos than it says", hello.option(.go, [0, 0, 0, 0, 0, 5]), .invalid),
+      Negotiation("GO with more", hello.option(.go, Client.choice() + [1]), .invalid),
+      Negotiation(
+        "GO with a long name", hello.option(.go, Client.choice(String(repeating: "x", count: 5000))), .tooBig),
+      Negotiation("LIST", hello.option(.list), .server, .server, .acknowledge),
+      Negotiation("LIST with data", hello.option(.list, [1]), .invalid),
+      Negotiation("STARTTLS", hello.option(.startTLS), .unsupported),
+      Negotiation("an unknown option", hello.option(12345, [1, 2, 3]), .unsupported),
+      Negotiation("STRUCTURED_REPLY", hello.option(.structuredReply), .acknowledge),
+      Negotiation("STRUCTURED_REPLY with data", hello.option(.structuredReply, [0]), .invalid),
+      Negotiation(
+        "SET_META_CONTEXT before structured replies",
+        hello.option(.setMetaContext, Client.contexts("", ["base:allocation"])), .invalid),
+      Negotiation(
+        "SET_META_CONTEXT",
+        hello.option(.structuredReply).option(
+          .setMetaContext, Client.contexts("", ["qemu:x", "base:allocation"])), .acknowledge, .metaContext,
+        .acknowledge),
+      Negotiation(
+        "LIST_META_CONTEXT of all",
+        hello.option(.structuredReply).option(.listMetaContext, Client.contexts("", [])), .acknowledge,
+        .metaContext, .acknowledge),
+      Negotiation(
+        "SET_META_CONTEXT of a namespace",
+        hello.option(.structuredReply).option(.setMetaContext, Client.contexts("", ["base:"])), .acknowledge,
+        .acknowledge),
+      Negotiation(
+        "an option longer than is kept", hello.option(6, [UInt8](repeating: 0, count: 70000)), .tooBig),
+      Negotiation("ABORT", hello.option(.abort), .acknowledge),
+    ])
+  func options(_ case: Negotiation) {
+    #expect(NBDSession.replyTypes(`case`.client) == `case`.replies.map(\.rawValue))
+  }
+
+  @Test(
+    "ends the connection of a client that breaks it",
+    arguments: [
+      ("unknown client flags", Client.hello(0x8000_0003)),
+      ("no option", Client(bytes: hello.bytes + [UInt8](repeating: 7, count: 16))),
+      ("an option of 4 GiB", hello.option(7, [], claims: .max)),
+      ("the old way with an unknown name", hello.option(.exportName, Array("no".utf8))),
+      ("no request", Client(bytes: Client.full.bytes + [UInt8](repeating: 7, count: 28))),
+      ("a write of 4 GiB", Client.full.request(1, length: .max)),
+      ("options without end", (0...1024).reduce(hello) { client, _ in client.option(99) }),
+    ])
+  func violations(_ name: String, _ client: Client) {
+    #expect(NBDSession.actions(client.bytes).last == .abort, "\(name)")
+  }
+
+  @Test("gives export and flags the old way, with and without 124 zeros", arguments: [(3, 10), (1, 134)])
+  func oldWay(_ flags: UInt32, _ count: Int) throws {
+    let client = Client.hello(flags).option(.exportName).request(0, offset: 512, length: 512)
+    let actions = NBDSession.actions(client.bytes)
+    guard case .send(let reply) = try #require(actions.dropFirst().first) else {
+      Issue.record("no reply")
+      return
+    }
+    #expect(reply.count == count)
+    #expect(actions.last == .read(NBDRequest(cookie: 7, export: 0, range: 512..<1024)))
+  }
+
+  struct Refusal: CustomTestStringConvertible {
+    let testDescription: String
+    let command: UInt16
+    var flags: UInt16 = 0
+    var offset: UInt64 = 0
+    var length: UInt32 = 512
+    var error = NBDErrorNumber.invalid
+    var data: [UInt8] = []
+    var isStructured = false
+  }
+
+  private static let end = NBDSession.size
+
+  @Test(
+    "refuses a request and goes on",
+    arguments: [
+      Refusal(testDescription: "read past the end", command: 0, offset: end - 256, isStructured: true),
+      Refusal(testDescription: "read from the end", command: 0, offset: end, isStructured: true),
+      Refusal(testDescription: "read from 2^64 - 1", command: 0, offset: .max, isStructured: true),
+      Refusal(testDescription: "read nothing", command: 0, length: 0, isStructured: true),
+      Refusal(testDescription: "read 4 GiB", command: 0, length: .max, isStructured: true),
+      Refusal(testDescription: "read with unknown flags", command: 0, flags: 0x8000, isStructured: true),
+      Refusal(testDescription: "status past the end", command: 7, offset: end, isStructured: true),
+      Refusal(
+        testDescription: "write", command: 1, error: .notPermitted, data: [UInt8](repeating: 1, count: 512)),
+      Refusal(testDescription: "trim", command: 4, error: .notPermitted),
+      Refusal(testDescription: "write zeroes", command: 6, error: .notPermitted),
+      Refusal(testDescription: "cache past the end", command: 5, offset: end),
+      Refusal(testDescription: "an unknown command", command: 77),
+    ])
+  func refusals(_ case: Refusal) throws {
+    var client = Client.full.request(
+      `case`.command, flags: `case`.flags, offset: `case`.offset, length: `case`.length)
+    client.bytes += `case`.data
+    client = client.request(0, cookie: 8, length: 1)
+    let actions = NBDSession.actions(client.bytes)
+    let next = NBDRequest(cookie: 8, export: 0, range: 0..<1, isStructured: true)
+    #expect(actions.last == .read(next))
+    guard case .send(let reply) = try #require(actions.dropLast().last) else {
+      Issue.record("no reply")
+      return
+    }
+    var cursor = Cursor(reply[...])
+    #expect(cursor.word32() == (`case`.isStructured ? Wire.structuredReply : Wire.simpleReply))
+    if `case`.isStructured { #expect(cursor.take(16) != nil) }
+    #expect(cursor.word32() == `case`.error.rawValue)
+  }
+
+  @Test("passes good requests on, and ends when it is told to")
+  func requests() {
+    let client = Client.full.request(0, flags: 4, offset: 1, length: 3).request(5, length: 9)
+      .request(7, flags: 8, offset: 512, length: 512).request(3).request(2).request(0, length: 1)
+    let read = NBDRequest(cookie: 7, export: 0, range: 1..<4, dontFragment: true, isStructured: true)
+    let status = NBDRequest(cookie: 7, export: 0, range: 512..<1024, wantsOne: true, isStructured: true)
+    let prefetch = NBDRequest(cookie: 7, export: 0, range: 0..<9)
+    #expect(
+      NBDSession.actions(client.bytes).suffix(5) == [
+        .read(read), .prefetch(prefetch), .blockStatus(status), .send(prefetch.acknowledgement), .finish,
+      ])
+  }
+
+  @Test("has a metadata context only for the export it was selected for")
+  func otherExport() {
+    let client = Client.hello().option(.structuredReply)
+      .option(.setMetaContext, Client.contexts("", ["base:allocation"])).option(.go, Client.choice("two"))
+      .request(7, length: 512)
+    guard case .send? = NBDSession.actions(client.bytes).last else {
+      Issue.record("no refusal")
+      return
+    }
+  }
+}
