@@ -190,6 +190,11 @@ final class NodeRestorer {
         hint: "--without=chattr leaves them out")
     }
     let attributes = present & ~AttributeMap.chattr(features) | value
-    if attributes != present { try file.setAttributes(attributes) }
+    guard attributes != present else { return }
+    do {
+      try file.setAttributes(attributes)
+    } catch let error as SystemError where error.isUnsupported {
+      throw ArchiveError(.unsupported, "\(error)", hint: "--without=chattr leaves such attributes out")
+    }
   }
 }

@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Casync
+internal import CasyncArchive
 internal import CasyncIO
 internal import CasyncStore
 internal import Glibc
@@ -28,6 +29,7 @@ struct Console: Sendable {
     switch error {
     case let error as UsageError: message(.err, error.message, hint: error.hint)
     case let error as JobError: message(.err, error.message, hint: error.hint)
+    case let error as ArchiveError: message(.err, error.message, hint: error.hint)
     case let error as StoreError: message(.err, "\(error)", hint: error.hint)
     default: message(.err, "\(error)")
     }

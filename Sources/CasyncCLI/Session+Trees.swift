@@ -39,7 +39,11 @@ extension Session {
   func treeDirectory(_ operand: String) throws -> String {
     let path = try Locator(operand).localPath("directory")
     guard path != "-", try File.status(path)?.kind ?? .directory == .directory else {
-      throw UsageError("Input is a file or device, but a directory is needed to make an archive. Refusing.")
+      let isInput = arguments.verb != .extract
+      throw UsageError(
+        isInput
+          ? "Input is a file or device, but a directory is needed to make an archive. Refusing."
+          : "Output is a file or device, but attempted to extract an archive. Refusing.")
     }
     return path
   }

@@ -55,7 +55,7 @@ public struct MakeArchiveRequest: Sendable {
     progress.begin(.working, total: 0)
     let digest = Mutex(StreamDigest(options.features.digest))
     let source = TreeSource.directory(path: directory, options: options)
-    try source.forEach(progress) { bytes in
+    try source.forEach(nil, progress) { bytes in
       digest.withLock { $0.update(bytes) }
       try output.write(bytes)
       progress.advance(bytes.byteCount)

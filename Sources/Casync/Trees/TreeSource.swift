@@ -19,7 +19,8 @@ public enum TreeSource: Sendable {
   }
 
   /// Passes the bytes of the archive on, made on another thread. Blocks.
-  func forEach(_ progress: Progress, _ body: (RawSpan) throws -> Void) throws {
+  /// - Parameter index: what `index` gave.
+  func forEach(_ index: Index?, _ progress: Progress, _ body: (RawSpan) throws -> Void) throws {
     switch self {
     case .directory(let path, let options):
       let cancellation = progress.cancellation
@@ -30,9 +31,8 @@ public enum TreeSource: Sendable {
         try channel.forEach(body)
       }
     case .archive(let path): try Self.read(path, progress, body)
-    case .index(let path, let stores):
-      let index = try IndexFile.read(path)
-      guard index.count > 0 else { throw CatarError(.truncated, at: 0) }
+    case .index(_, let stores):
+      guard let index, index.count > 0 else { throw CatarError(.truncated, at: 0) }
       let fetcher = try ChunkFetcher(stores: stores, cache: nil)
       try ByteChannel.run { channel in
         try Self.assemble(index, fetcher, progress) { try channel.write($0) }
@@ -42,10 +42,10 @@ public enum TreeSource: Sendable {
     }
   }
 
-  /// The feature flags that the archive's own must equal, where an index tells them.
-  func indexFeatures() throws -> FeatureFlags? {
+  /// The index, where there is one; read once, since it may come from a pipe.
+  func index() throws -> Index? {
     guard case .index(let path, _) = self else { return nil }
-    return try IndexFile.read(path).flags
+    return try IndexFile.read(path)
   }
 
   private static func read(_ path: String, _ progress: Progress, _ body: (RawSpan) throws -> Void) throws {

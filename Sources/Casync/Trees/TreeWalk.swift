@@ -50,13 +50,13 @@ struct TreeWalk {
   static func run(
     _ source: TreeSource, subtree: String?, _ visitor: inout some TreeVisitor, _ progress: Progress
   ) throws {
-    let expected = try source.indexFeatures()
+    let index = try source.index()
     var walk = TreeWalk(subtree: subtree)
     var reader = ArchiveReader()
     do {
-      try source.forEach(progress) { bytes in
+      try source.forEach(index, progress) { bytes in
         try reader.push(bytes) { event, bytes, position in
-          if let expected, expected != position.features {
+          if let index, index.flags != position.features {
             throw JobError(.damaged, "\(source.path): the index and its archive have different features")
           }
           try walk.handle(event, bytes, position, &visitor)
