@@ -36,12 +36,13 @@ let package = Package(
     library("CZstd", pkgConfig: "libzstd", package: "libzstd-dev"),
     library("CLzma", pkgConfig: "liblzma", package: "liblzma-dev"),
     library("CZlib", pkgConfig: "zlib", package: "zlib1g-dev"),
+    library("CCurl", pkgConfig: "libcurl", package: "libcurl4-openssl-dev"),
     library("CNbd", pkgConfig: "libnbd", package: "libnbd-dev"),
 
     room("CasyncFormat"),
     room("CasyncIO", ["CLinux", "CNbd"]),
     room("CasyncChunking", ["CKernels", "CCrypto", "CZstd", "CLzma", "CZlib", "CasyncFormat"]),
-    room("CasyncStore", ["CasyncFormat", "CasyncIO", "CasyncChunking"]),
+    room("CasyncStore", ["CCurl", "CasyncFormat", "CasyncIO", "CasyncChunking"]),
     room("CasyncArchive", ["CasyncFormat", "CasyncIO"]),
     room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", "CasyncArchive"]),
     room("CasyncMount", ["CasyncFormat", "CasyncIO", "Casync"]),
@@ -64,6 +65,7 @@ let package = Package(
     tests("CasyncTests", ["Casync", "CasyncStore", "CasyncChunking", "CasyncFormat", "CasyncIO"]),
     tests("CasyncMountTests", ["CasyncMount", "Casync", "CasyncIO"]),
     tests("CLITests", ["CasyncCLI", "Casync", "CasyncFormat"]),
+    tests("RemoteTests", ["CasyncStore", "CasyncIO"]),
     tests("InteropTests", ["CasyncFormat", "CasyncIO"]),
   ]
 )

@@ -1,16 +1,17 @@
 import CasyncFormat
 import CasyncIO
+import CasyncStore
 
 /// Index files as files: read whole, written under a temporary name.
 enum IndexFile {
   /// The longest index that is read: 2^27 chunks, 5 GiB.
   private static let limit = (1 << 27) * 40 + 104
 
-  /// Reads the index at `path`; `-` is standard input. Blocks.
-  /// - Throws: `JobError` (damaged) that names the file and the byte, `SystemError`.
-  static func read(_ path: String) throws -> Index {
-    let file = path == "-" ? File.standardInput : try File.open(path)
-    let bytes = try file.readAll(limit: limit)
+  /// Reads the index at a path, standard input (`-`), or, with somebody who opens them, a URL. Blocks.
+  /// - Throws: `JobError` (damaged) that names the file and the byte, `SystemError`, `StoreError`.
+  static func read(_ location: String, _ opener: Stores? = nil) throws -> Index {
+    let path = Stores.name(location)
+    let bytes = try bytes(of: location, opener)
     do throws(IndexError) {
       return try Index(decoding: bytes.rawSpan)
     } catch {
@@ -18,6 +19,22 @@ enum IndexFile {
         error.code == .truncated ? "fetch or make the index again: it was not written to its end" : nil
       throw JobError(.damaged, "\(path): \(error)", hint: hint)
     }
+  }
+}
+
+extension IndexFile {
+  private static func bytes(of location: String, _ opener: Stores?) throws -> [UInt8] {
+    guard let opener, Stores.isRemote(location) else {
+      return try (location == "-" ? File.standardInput : File.open(location)).readAll(limit: limit)
+    }
+    let bytes = try opener.download(location, limit: limit)
+    guard !HTTPStore.isWebPage(bytes) else {
+      throw JobError(
+        .damaged,
+        "\(Stores.name(location)): the answer is a web page, not an index",
+        hint: "a login page or a proxy answered instead of the server")
+    }
+    return bytes
   }
 }
 

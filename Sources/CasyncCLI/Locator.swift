@@ -1,4 +1,5 @@
 internal import Casync
+internal import CasyncStore
 
 /// Where an argument says that an archive, index or store is (casync's rules: the manual, chapter
 /// "Locators").
@@ -130,14 +131,33 @@ enum Locator: Equatable {
     switch self {
     case .standardStream: return "-"
     case .path(let path): return path
-    case .url(let url): throw Self.unsupported(what, url, "URLs")
+    case .url(let url) where Stores.isRemote(url):
+      throw UsageError("the \(what) must be local, not \(Stores.name(url))")
+    case .url(let url): throw Self.unsupported(what, Self.masked(url), Self.foreignURLs)
     case .ssh(let host, let path): throw Self.unsupported(what, "\(host):\(path)", "SSH addresses")
     }
   }
 
+  /// What the engine reads an index or store from: a path, or the URL of a web server.
+  /// - Throws: `UsageError` for what lies elsewhere.
+  func readable(_ what: String) throws -> String {
+    if case .url(let url) = self, Stores.isRemote(url) { return url }
+    return try localPath(what)
+  }
+
+  /// A URL without its user and password.
+  private static func masked(_ url: String) -> String {
+    guard let slashes = url.firstRange(of: "://") else { return url }
+    let authority = url[slashes.upperBound...].prefix { !"/?;".contains($0) }
+    guard let at = authority.lastIndex(of: "@") else { return url }
+    return String(url[..<slashes.upperBound] + url[url.index(after: at)...])
+  }
+
+  private static let foreignURLs = "URLs of this kind"
+
   private static func unsupported(_ what: String, _ address: String, _ kind: String) -> UsageError {
     UsageError(
       "cannot use the \(what) \(address): \(kind) are not supported yet in this version",
-      hint: kind == "URLs" ? nil : "a local file with a colon in its name is written ./\(address)")
+      hint: kind == foreignURLs ? nil : "a local file with a colon in its name is written ./\(address)")
   }
 }

@@ -6,6 +6,8 @@ extension Option {
   private static let writers: [Verb] = [.put, .make]
   private static let archivers = [Verb.make, .digest] + listers
   private static let readers: [Verb] = [.get, .extract]
+  /// What reads indexes and stores wherever they are.
+  private static let remoteReaders: [Verb] = [.get, .extract, .digest, .verify, .diff, .info, .listChunks]
   private static let jobs: [Verb] = [.put, .get, .make, .extract, .digest, .verify, .diff, .gc, .check]
   private static let reporters: [Verb] = [
     .put, .get, .digest, .verify, .diff, .info, .listChunks, .gc, .check,
@@ -45,7 +47,7 @@ extension Option {
     theirs(.seed, .path("PATH"), for: readers, "a file or device to take chunks from; may be repeated"),
     theirs(.cache, .path("DIR"), for: [.get, .mkdev], "keep what is fetched here and look here first"),
     theirs(.cacheAuto, .flag, short: "c", "for archives"),
-    theirs(.rateLimit, .size, "for remote stores"),
+    theirs(.rateLimit, .size, for: remoteReaders, "fetch from remote stores at most so many bytes a second"),
     theirs(.excludeNodump, .boolean, for: archivers, "leave out what chattr +d marks (yes)"),
     theirs(.excludeSubmounts, .boolean, for: archivers, "leave out what is mounted below (no)"),
     theirs(.excludeFile, .boolean, for: archivers, "obey .caexclude files (yes)"),
@@ -94,6 +96,13 @@ extension Option {
     ours(.listen, .text("ADDRESS:PORT"), for: [.mkdev], "listen for TCP connections; may be repeated"),
     ours(.memory, .size, for: [.mkdev], "keep so many bytes of chunks in memory (64M)"),
     ours(.readyFd, .count, for: [.mkdev], "write READY=1 to this descriptor when clients may connect"),
+    ours(
+      .header, .text("LINE"), for: remoteReaders,
+      "send this header (NAME: VALUE) with each HTTP request; may be repeated"),
+    ours(
+      .caCertificates, .path("FILE"), for: remoteReaders,
+      "trust the certificates in this file, not the system's"
+    ),
     ours(
       .generateCompletionScript, .choice(Completion.Shell.allCases.map(\.rawValue)), for: [],
       "print a completion script for this shell"),

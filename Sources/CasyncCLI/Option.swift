@@ -37,6 +37,8 @@ struct Option: Sendable {
     case stateDir = "state-dir"
     case force, grace, repair, json, progress, workers, socket, listen, memory
     case readyFd = "ready-fd"
+    case header
+    case caCertificates = "cacert"
     case generateCompletionScript = "generate-completion-script"
   }
 

@@ -5,13 +5,13 @@ extension Session {
   /// `casync get INDEX TARGET`: an image onto a device or into a file.
   func get() throws -> Int32 {
     var request = GetRequest(
-      index: try indexPath(), target: try dataPath(1, "target"),
+      index: try readableIndex(), target: try dataPath(1, "target"),
       stores: try stores(beside: arguments.operands[0]))
     request.seeds = try seeds()
     request.cache = try arguments.value(.cache).map(Self.storePath)
     request.partition = arguments.count(.partition)
     request.inPlace = arguments.has(.inPlace)
-    setOptions(of: &request)
+    try setOptions(of: &request)
     return try job(request.run) { summary in
       summary.warnings.forEach(console.warning)
       if !isJSON {
@@ -33,12 +33,12 @@ extension Session {
     let (kind, exists) = try extractKind(input, target)
     if kind != .blobIndex { return try extractTree(isIndex: kind == .archiveIndex) }
     var request = GetRequest(
-      index: try input.localPath("index"), target: target,
+      index: try input.readable("index"), target: target,
       stores: try extractStores(beside: arguments.operand(0)))
     request.seeds = arguments.values(.seed).map { GetRequest.Seed(path: $0) }
     request.inPlace = exists
     request.ignoreMissingSeeds = true
-    setOptions(of: &request)
+    try setOptions(of: &request)
     notifyReady()
     return try job(request.run) { summary in
       summary.warnings.forEach(console.warning)
@@ -73,10 +73,11 @@ extension Session {
 
   /// casync has one primary store: of several `--store` the last.
   private func extractStores(beside index: String) throws -> [String] {
-    try [store(beside: index)] + arguments.values(.extraStore).map(Self.storePath)
+    try [readableStore(beside: index)] + arguments.values(.extraStore).map(Self.readableStore)
   }
 
-  private func setOptions(of request: inout GetRequest) {
+  private func setOptions(of request: inout GetRequest) throws {
+    request.connection = try connection()
     request.useTarget = arguments.boolean(.seedOutput) ?? true
     request.reflink = arguments.boolean(.reflink) ?? true
     request.verify = !arguments.has(.noVerify)
@@ -98,7 +99,7 @@ extension Session {
           throw UsageError(
             "--seed-index=\(value) has no --seed before it", hint: "write --seed=PATH --seed-index=FILE")
         }
-        seeds[last].index = value
+        seeds[last].index = try Locator(value).readable("index")
       }
     }
     return seeds

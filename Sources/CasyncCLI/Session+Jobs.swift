@@ -23,9 +23,10 @@ extension Session {
     }
     let isIndex = kind == .blobIndex
     var request = DigestRequest(
-      input: try input.localPath(isIndex ? "index" : "input"), isIndex: isIndex,
+      input: try isIndex ? input.readable("index") : input.localPath("input"), isIndex: isIndex,
       stores: isIndex ? try stores(beside: operand) : [])
     request.digest = digestAlgorithm ?? .sha512_256
+    request.connection = try connection()
     notifyReady()
     return try job(request.run) { digest in
       try isJSON ? print(.object(["digest": .string(digest.hex)])) : print(digest.hex + "\n")
@@ -35,7 +36,8 @@ extension Session {
 
   /// `casync verify INDEX TARGET`.
   func verify() throws -> Int32 {
-    var request = VerifyRequest(index: try indexPath(), target: try dataPath(1, "target"))
+    var request = VerifyRequest(index: try readableIndex(), target: try dataPath(1, "target"))
+    request.connection = try connection()
     request.workers = arguments.count(.workers)
     return try job(request.run) { summary in
       if isJSON {
@@ -51,9 +53,10 @@ extension Session {
   /// `casync diff OLD NEW`.
   func diff() throws -> Int32 {
     let isStored = arguments.has(.store) || arguments.has(.extraStore) || environment["CASYNC_STORE"] != nil
-    let request = DiffRequest(
-      old: try indexPath(0), new: try indexPath(1),
+    var request = DiffRequest(
+      old: try readableIndex(0), new: try readableIndex(1),
       stores: isStored ? try stores(beside: arguments.operands[1]) : [])
+    request.connection = try connection()
     return try job(request.run) { summary in
       try isJSON ? print(summary.json) : print(summary.table + "\n")
       return 0
@@ -62,14 +65,14 @@ extension Session {
 
   /// `casync info INDEX`.
   func info() throws -> Int32 {
-    let summary = try IndexSummary(path: try indexPath())
+    let summary = try IndexSummary(path: try readableIndex(), connection: try connection())
     try isJSON ? print(summary.json) : print(summary.lines)
     return 0
   }
 
   /// `casync list-chunks INDEX`: piece by piece, since an index may be larger than what fits a text.
   func listChunks() throws -> Int32 {
-    let index = try IndexSummary(path: try indexPath()).index
+    let index = try IndexSummary(path: try readableIndex(), connection: try connection()).index
     var text = ""
     for position in 0..<index.count {
       let id = index.id(of: position).hex

@@ -1,6 +1,7 @@
 internal import Casync
 internal import CasyncFormat
 internal import CasyncIO
+internal import CasyncStore
 
 /// One run of a verb: what it was given, and where its output goes.
 struct Session: Sendable {
@@ -84,28 +85,67 @@ struct Session: Sendable {
 
   // MARK: What several verbs take
 
+  /// The local index at the first operand.
+  func indexPath() throws -> String { try Locator(arguments.operand(0)).localPath("index") }
+
   /// The index at the operand `index`, where the engine can read it.
-  func indexPath(_ index: Int = 0) throws -> String {
-    try Locator(arguments.operand(index)).localPath("index")
+  func readableIndex(_ index: Int = 0) throws -> String {
+    try Locator(arguments.operand(index)).readable("index")
   }
 
   /// The one store of a verb that has one: `--store`, `CASYNC_STORE`, else beside the index.
   func store(beside index: String) throws -> String {
-    let named = arguments.value(.store) ?? environment["CASYNC_STORE"] ?? Locator(index).defaultStore
-    return try Self.storePath(named)
+    try Self.storePath(storeName(beside: index))
+  }
+
+  /// The same where it is only read.
+  func readableStore(beside index: String) throws -> String {
+    try Self.readableStore(storeName(beside: index))
+  }
+
+  private func storeName(beside index: String) -> String {
+    arguments.value(.store) ?? environment["CASYNC_STORE"] ?? Locator(index).defaultStore
   }
 
   /// All stores to read from: every `--store`, or what stands for it, then every `--extra-store`.
   func stores(beside index: String) throws -> [String] {
-    let named = try arguments.values(.store).map(Self.storePath)
-    let first = try named.isEmpty ? [store(beside: index)] : named
-    return try first + arguments.values(.extraStore).map(Self.storePath)
+    let named = try arguments.values(.store).map(Self.readableStore)
+    let first = try named.isEmpty ? [readableStore(beside: index)] : named
+    return try first + arguments.values(.extraStore).map(Self.readableStore)
   }
 
   static func storePath(_ argument: String) throws -> String {
     let locator = Locator(argument)
     // A directory may well be called "-".
     return locator == .standardStream ? "./-" : try locator.localPath("store")
+  }
+
+  static func readableStore(_ argument: String) throws -> String {
+    let locator = Locator(argument)
+    return locator == .standardStream ? "./-" : try locator.readable("store")
+  }
+
+  /// How remote stores and indexes are reached.
+  func connection() throws -> ConnectionSettings {
+    var settings = ConnectionSettings()
+    settings.headers = arguments.values(.header)
+    guard settings.headers.allSatisfy(Self.isHeader) else {
+      throw UsageError(
+        "--header takes a line NAME: VALUE", hint: "as in --header='Authorization: Bearer TOKEN'")
+    }
+    if let file = arguments.value(.caCertificates) {
+      // libcurl's own message does not say what is wrong with the file.
+      _ = try File.open(file)
+      settings.certificateAuthorities = file
+    }
+    settings.rateLimit = arguments.value(.rateLimit).flatMap(Quantity.size)
+    return settings
+  }
+
+  private static func isHeader(_ line: String) -> Bool {
+    guard let colon = line.firstIndex(of: ":"), colon > line.startIndex else { return false }
+    return line.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
+      && line[..<colon].allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_".contains($0)) }
   }
 
   /// An input or target that is a local path, `-`, or an NBD export.

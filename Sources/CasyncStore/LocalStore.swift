@@ -10,12 +10,16 @@ internal import Glibc
 ///
 /// Reading a chunk takes either form, whichever is good. A writer goes through `StoreWriter`. All calls block; a store
 /// may be shared between threads.
-package final class LocalStore: Sendable {
+package final class LocalStore: ChunkStore {
   /// Path of the directory.
   package let path: String
   /// What the name of a compressed chunk ends in.
   package let suffix: String
   private let directory: File
+
+  package var name: String { path }
+  package var isRemote: Bool { false }
+  package var forms: [ChunkForm] { ChunkForm.allCases }
 
   /// casync's suffix, or what `$CASYNC_COMPRESSED_CHUNK_SUFFIX` says instead.
   package static var standardSuffix: String {
@@ -65,6 +69,10 @@ package final class LocalStore: Sendable {
     try status(of: id)?.status.size
   }
 
+  package func storedSizes(of ids: [ChunkID]) throws -> [UInt64?] { try ids.map(storedSize) }
+
+  package func request(_ id: ChunkID, length: Int, onMiss: (@Sendable () -> Void)?) -> ChunkRequest? { nil }
+
   /// Whether the chunk is there; if so it is marked as used now, when the mark is older than half the grace that a
   /// collection gives.
   func use(_ id: ChunkID) throws -> Bool {
@@ -82,10 +90,8 @@ package final class LocalStore: Sendable {
 // MARK: - Reading
 
 extension LocalStore {
-  /// How a chunk lies in the store.
-  package enum Form: CaseIterable, Sendable {
-    case compressed, plain
-  }
+  package typealias Form = ChunkForm
+  package typealias Load = ChunkLoad
 
   /// What became of loading a chunk whose length is not known.
   package enum LoadAny: Sendable {
@@ -94,19 +100,14 @@ extension LocalStore {
     case bad(String)
   }
 
-  /// What became of loading a chunk.
-  package enum Load: Sendable {
-    /// It fills the range; so many bytes were read for it.
-    case loaded(storedBytes: Int)
-    case missing
-    /// The file is there, but is not the chunk, for this reason.
-    case bad(String)
+  package func load(
+    _ id: ChunkID, _ form: Form, into buffer: Buffer, _ range: Range<Int>, using loader: ChunkLoader,
+    _ request: ChunkRequest?
+  ) throws -> Load {
+    try load(id, form, into: buffer, range, using: loader)
   }
 
-  /// Reads and decompresses one form of a chunk into `range` of `buffer`, which is as long as the chunk.
-  ///
-  /// The digest is not compared: the caller does that, for many chunks at once. What is in the range after anything but
-  /// `.loaded` is undefined.
+  /// The same; nothing is requested of a local store beforehand.
   package func load(
     _ id: ChunkID, _ form: Form, into buffer: Buffer, _ range: Range<Int>, using loader: ChunkLoader
   ) throws -> Load {
@@ -141,28 +142,34 @@ package final class ChunkLoader {
   fileprivate func load(
     _ file: File, compressed: Bool, into buffer: Buffer, _ range: Range<Int>
   ) throws -> LocalStore.Load {
-    let count: Int
     if compressed {
       guard let stored = try read(file) else { return .bad("\(file.path): longer than any chunk") }
       if stored == 0 { return .missing }
       let scratch = scratch
-      do throws(CompressionError) {
-        try buffer.write(in: range) { output throws(CompressionError) in
-          try decompressor.decompress(scratch.bytes.extracting(0..<stored), into: &output)
-        }
-      } catch {
-        return .bad("\(file.path): \(error)")
-      }
-      count = stored
-    } else {
-      count = try file.read(at: 0, into: buffer, range)
-      if count == 0 { return .missing }
-      let size = try file.status().size
-      guard size == UInt64(range.count) else {
-        return .bad("\(file.path): \(size) bytes long instead of \(range.count)")
-      }
+      return load(scratch.bytes.extracting(0..<stored), of: file.path, into: buffer, range)
+    }
+    let count = try file.read(at: 0, into: buffer, range)
+    if count == 0 { return .missing }
+    let size = try file.status().size
+    guard size == UInt64(range.count) else {
+      return .bad("\(file.path): \(size) bytes long instead of \(range.count)")
     }
     return .loaded(storedBytes: count)
+  }
+
+  /// Fills `range` of `buffer` with the chunk that `compressed` holds.
+  /// - Parameter subject: what it came from, for the reason.
+  func load(
+    _ compressed: RawSpan, of subject: String, into buffer: Buffer, _ range: Range<Int>
+  ) -> ChunkLoad {
+    do throws(CompressionError) {
+      try buffer.write(in: range) { output throws(CompressionError) in
+        try decompressor.decompress(compressed, into: &output)
+      }
+    } catch {
+      return .bad("\(subject): \(error)")
+    }
+    return .loaded(storedBytes: compressed.byteCount)
   }
 
   /// The chunk in `file`, whatever its length.

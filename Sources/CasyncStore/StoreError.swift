@@ -5,12 +5,18 @@ public struct StoreError: Error, Sendable {
     case noStore
     /// Somebody else uses the store in a way that excludes this one.
     case busy
+    /// What was asked for is not at its URL.
+    case notFound
+    /// The server refuses access.
+    case denied
+    /// The server cannot be reached, or does not answer as it should, after all tries.
+    case unreachable
     /// A chunk's file does not hold what its name says.
     case corrupt
   }
 
   public let code: Code
-  /// Path of the store, or of the file in it.
+  /// Path or URL of the store, or of the file in it; without secrets.
   public let subject: String
   public let reason: String
   public let hint: String?

@@ -60,9 +60,16 @@ struct TranscriptTests {
         errors: "casync: Input is a file or device, but a directory is needed to make an archive. Refusing.\n"
       ),
       Transcript(
-        arguments: "get http://host/x.caibx y", status: 1, output: "",
-        errors:
-          "casync: cannot use the index http://host/x.caibx: URLs are not supported yet in this version\n"),
+        arguments: "get ftp://u:p@host/x.caibx y", status: 1, output: "",
+        errors: "casync: cannot use the index ftp://host/x.caibx: "
+          + "URLs of this kind are not supported yet in this version\n"),
+      Transcript(
+        arguments: "put http://u:p@host/x.caibx y", status: 1, output: "",
+        errors: "casync: the index must be local, not http://host/x.caibx\n"),
+      Transcript(
+        arguments: "info --header=x http://host/x.caibx", status: 1, output: "",
+        errors: "casync: --header takes a line NAME: VALUE\n"
+          + "hint: as in --header='Authorization: Bearer TOKEN'\n"),
       Transcript(
         arguments: "get --store=host:s x.caibx y", status: 1, output: "",
         errors: "casync: cannot use the store host:s: SSH addresses are not supported yet in this version\n"

@@ -45,7 +45,7 @@ struct Assembly {
     try writer.close()
     index = try makeIndex(chunks, chunker: .buzhash(.standard))
     plan = Plan(index, zeros: ZeroChunks(.sha256, chunker: .buzhash(.standard)))
-    fetcher = try ChunkFetcher(stores: [scratch("store")], cache: nil)
+    fetcher = try ChunkFetcher(stores: [scratch("store")], cache: nil, Stores(ConnectionSettings()))
     let file = try File.open(scratch.write(old, to: "target"), .readWrite)
     target = Target(
       kind: .file, path: file.path, base: 0, blockSize: blockSize, hasOldContent: true, file: file,

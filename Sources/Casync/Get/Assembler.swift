@@ -118,7 +118,9 @@ struct Assembler {
       let needs = try needs(of: slab, region)
       loadFrontier = slab.range.upperBound
       let loader = loader
-      return .slab(workers.submit { context in try loader.load(slab, needs, context) })
+      // Asked for here, chunks of all slabs in memory are on their way at once, however few threads there are.
+      let requested = loader.request(needs)
+      return .slab(workers.submit { context in try loader.load(slab, needs, requested, context) })
     }
   }
 
@@ -210,7 +212,8 @@ extension Assembler {
     }
     let wanted = needs
     let loader = loader
-    let loaded = try workers.submit { context in try loader.load(slab, wanted, context) }.wait()
+    let requested = loader.request(wanted)
+    let loaded = try workers.submit { context in try loader.load(slab, wanted, requested, context) }.wait()
     summary.fetchedBytes += loaded.fetchedBytes
     let buffer = loaded.window.buffer
     for (position, source) in loaded.sources {

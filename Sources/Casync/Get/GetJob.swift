@@ -20,7 +20,7 @@ struct GetJob {
 
   init(
     _ request: GetRequest, _ index: Index, _ extent: Range<UInt64>, _ opened: OpenedTarget,
-    _ progress: Progress
+    _ opener: Stores, _ progress: Progress
   ) throws {
     self.request = request
     self.index = index
@@ -28,14 +28,16 @@ struct GetJob {
     self.opened = opened
     self.progress = progress
     var warnings = opened.warnings
-    seeds = try Self.openSeeds(request, &warnings)
+    seeds = try Self.openSeeds(request, opener, &warnings)
     summary.warnings = warnings
     summary.size = extent.length
     let last = extent.isEmpty ? 0 : index.position(of: extent.upperBound - 1) + 1
     summary.chunks = extent.isEmpty ? 0 : last - index.position(of: extent.lowerBound)
   }
 
-  private static func openSeeds(_ request: GetRequest, _ warnings: inout [String]) throws -> [Seed] {
+  private static func openSeeds(
+    _ request: GetRequest, _ opener: Stores, _ warnings: inout [String]
+  ) throws -> [Seed] {
     var requested = request.seeds
     // A file that will be replaced is a seed like any other, the last to be asked.
     if request.useTarget, !request.inPlace, request.target != "-",
@@ -49,7 +51,7 @@ struct GetJob {
     var seeds = [Seed]()
     for seed in requested {
       do {
-        let index = try Self.index(of: seed, request, &warnings)
+        let index = try Self.index(of: seed, request, opener, &warnings)
         seeds.append(try Seed(seed.path, number: seeds.count, index: index))
       } catch  where request.ignoreMissingSeeds {
         warnings.append("\(error); going on without this seed")
@@ -60,9 +62,9 @@ struct GetJob {
 
   /// The index named for a seed, else the one beside it, else the one kept in the state directory.
   private static func index(
-    of seed: GetRequest.Seed, _ request: GetRequest, _ warnings: inout [String]
+    of seed: GetRequest.Seed, _ request: GetRequest, _ opener: Stores, _ warnings: inout [String]
   ) throws -> Index? {
-    if let path = seed.index { return try IndexFile.read(path) }
+    if let path = seed.index { return try IndexFile.read(path, opener) }
     if try File.status(seed.path + ".caibx") != nil {
       do {
         return try IndexFile.read(seed.path + ".caibx")

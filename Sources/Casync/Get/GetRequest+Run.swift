@@ -15,13 +15,14 @@ extension GetRequest {
   ///   but has no valid header then; the same request goes on where this one stopped.
   public func run(_ progress: Progress) throws -> GetSummary {
     let start = ContinuousClock.now
-    let index = try IndexFile.read(index)
-    let fetcher = index.count == 0 ? nil : try ChunkFetcher(stores: stores, cache: cache)
+    let opener = Stores(connection, progress.cancellation)
+    let index = try IndexFile.read(index, opener)
+    let fetcher = index.count == 0 ? nil : try ChunkFetcher(stores: stores, cache: cache, opener)
     let extent = try extent(of: index, fetcher)
     let opened = try OpenedTarget.open(
       target, size: extent.length, base: extent.lowerBound, inPlace: inPlace, progress.cancellation)
     do {
-      var job = try GetJob(self, index, extent, opened, progress)
+      var job = try GetJob(self, index, extent, opened, opener, progress)
       if let fetcher { try job.run(fetcher) }
       try job.finish()
       job.summary.duration = start.duration(to: .now)
@@ -69,10 +70,15 @@ enum ImageHead {
     let head = Buffer(count: length)
     let loader = ChunkLoader()
     let digester = Digester(index.digest)
-    for position in 0..<index.position(of: UInt64(length) - 1) + 1 {
+    let positions = 0..<index.position(of: UInt64(length) - 1) + 1
+    let requested = fetcher.request(positions.map { (index.id(of: $0), index.length(of: $0)) })
+    for position in positions {
       let chunk = Buffer(count: index.length(of: position))
-      _ = try fetcher.fetchVerified(
-        index.id(of: position), into: chunk, 0..<chunk.count, using: loader, digester)
+      let id = index.id(of: position)
+      let isThere = try fetcher.fetch(id, into: chunk, 0..<chunk.count, using: loader, requested) != nil
+      if !isThere || digester.digest(chunk.bytes) != id {
+        _ = try fetcher.fetchVerified(id, into: chunk, 0..<chunk.count, using: loader, digester)
+      }
       let start = Int(index.start(of: position))
       head.copy(0..<min(chunk.count, length - start), of: chunk, to: start)
     }

@@ -1,9 +1,11 @@
+public import CasyncStore
+
 /// What `get` is asked to do.
 public struct GetRequest: Sendable {
   /// A device or file to take chunks from.
   public struct Seed: Sendable {
     public var path: String
-    /// Path of an index of its content; without one `PATH.caibx` or the state directory's is tried, then the seed is cut.
+    /// Path or URL of an index of its content; without one `PATH.caibx` or the state directory's is tried, then the seed is cut.
     public var index: String?
 
     public init(path: String, index: String? = nil) {
@@ -12,11 +14,11 @@ public struct GetRequest: Sendable {
     }
   }
 
-  /// Path of the index to read; `-` is standard input.
+  /// Path or HTTP(S) URL of the index to read; `-` is standard input.
   public var index: String
   /// A block device, a file, `-` (standard output, written strictly in order), or an NBD URI.
   public var target: String
-  /// Directories of the stores, asked in order.
+  /// Directories or HTTP(S) URLs of the stores: the local ones are asked in order, then the remote ones.
   public var stores: [String]
   public var seeds: [Seed] = []
   /// A store asked before all others, into which what was fetched from them is put.
@@ -35,6 +37,8 @@ public struct GetRequest: Sendable {
   public var stateDirectory: String? = "/var/lib/casync"
   /// Go on where a mismatch of sector sizes would stop.
   public var force = false
+  /// How remote stores and indexes are reached.
+  public var connection = ConnectionSettings()
   /// casync's `extract`: a missing seed is reported and ignored.
   public var ignoreMissingSeeds = false
   /// Threads that load and verify; `nil` is one for each processor.

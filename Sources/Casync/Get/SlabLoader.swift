@@ -78,10 +78,22 @@ final class SlabLoader: Sendable {
 
   func context() -> Context { Context(index.digest, caches: fetcher.hasCache) }
 
+  /// Asks remote stores for what a slab needs of them, before its turn. Does not block for an answer.
+  func request(_ needs: [Need]) -> RequestedChunks {
+    fetcher.request(
+      needs.compactMap { need in
+        guard need.source == .fetch, !old.hasChunk(need.position) else { return nil }
+        return (index.id(of: need.position), index.length(of: need.position))
+      })
+  }
+
   /// Fills a slab.
-  /// - Parameter needs: one for each of its positions.
+  /// - Parameters:
+  ///   - needs: one for each of its positions.
+  ///   - requested: what `request` returned for them.
   /// - Throws: `JobError` (missingChunk) when a chunk is nowhere to be had.
-  func load(_ slab: Slab, _ needs: [Need], _ context: Context) throws -> Loaded {
+  func load(_ slab: Slab, _ needs: [Need], _ requested: RequestedChunks, _ context: Context) throws -> Loaded
+  {
     let window = Window(buffers.waitForOne(), start: target.windowStart(slab.range.lowerBound))
     var loaded = Loaded(slab: slab, window: window)
     var pending = [Pending]()
@@ -104,7 +116,7 @@ final class SlabLoader: Sendable {
       case .seed(let number, let offset) where part == chunk:
         next += try readSeed(seeds[number], offset, needs[next...], slab, window, &pending, context)
       default:
-        pending.append(try get(need, chunk == part ? window : nil, context))
+        pending.append(try get(need, chunk == part ? window : nil, requested, context))
         next += 1
       }
     }
@@ -143,7 +155,7 @@ final class SlabLoader: Sendable {
       pending.append(
         try get(
           Need(position: needs[needs.startIndex].position, source: .fetch, isDuplicate: false),
-          window, context))
+          window, .none, context))
       return 1
     }
     for need in run {
@@ -156,7 +168,9 @@ final class SlabLoader: Sendable {
   }
 
   /// Loads one chunk to its place in the window, or, when only a part of it is wanted, to memory of its own.
-  private func get(_ need: Need, _ window: Window?, _ context: Context) throws -> Pending {
+  private func get(
+    _ need: Need, _ window: Window?, _ requested: RequestedChunks, _ context: Context
+  ) throws -> Pending {
     let chunk = index.range(of: need.position)
     let buffer = window?.buffer ?? Buffer(count: Int(chunk.length))
     let place = window?.place(chunk) ?? 0..<Int(chunk.length)
@@ -177,7 +191,7 @@ final class SlabLoader: Sendable {
     default: break
     }
     let id = index.id(of: need.position)
-    if let fetched = try fetcher.fetch(id, into: buffer, place, using: context.loader) {
+    if let fetched = try fetcher.fetch(id, into: buffer, place, using: context.loader, requested) {
       return pending(fetched.source, fetched.storedBytes)
     }
     let fetched = try fetcher.fetchVerified(

@@ -32,12 +32,13 @@ extension DigestRequest {
   /// The image of an index, assembled as onto standard output, but digested. SHA-512/256 whatever names the chunks, as
   /// casync prints it.
   private func digestIndex(_ progress: Progress) throws -> ChunkID {
-    let index = try IndexFile.read(input)
+    let opener = Stores(connection, progress.cancellation)
+    let index = try IndexFile.read(input, opener)
     let digest = Mutex(StreamDigest(.sha512_256))
     guard index.count > 0 else { return digest.withLock { $0.copy() }.finish() }
     progress.begin(.working, total: index.size)
     let target = Target(streamTo: "the digest", base: 0) { bytes in digest.withLock { $0.update(bytes) } }
-    let fetcher = try ChunkFetcher(stores: stores, cache: nil)
+    let fetcher = try ChunkFetcher(stores: stores, cache: nil, opener)
     let plan = Plan(index, zeros: ZeroChunks(of: index))
     let old = OldContent(target)
     let loader = SlabLoader(index: index, target: target, old: old, seeds: [], fetcher: fetcher)

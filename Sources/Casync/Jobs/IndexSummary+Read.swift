@@ -1,10 +1,11 @@
 import CasyncFormat
+public import CasyncStore
 
 extension IndexSummary {
   /// Reads an index and counts what it names. Blocks.
-  /// - Parameter path: of the index; `-` is standard input.
-  public init(path: String) throws {
-    let index = try IndexFile.read(path)
+  /// - Parameter path: of the index, or its HTTP(S) URL; `-` is standard input.
+  public init(path: String, connection: ConnectionSettings = ConnectionSettings()) throws {
+    let index = try IndexFile.read(path, Stores(connection))
     let zeros = ZeroChunks(of: index)
     var repeated = 0
     _ = ChunkTable(index) { _, _ in repeated += 1 }

@@ -1,4 +1,5 @@
 public import CasyncFormat
+public import CasyncStore
 
 /// A stretch of an image that differs from its index.
 public struct Difference: Sendable {
@@ -69,6 +70,8 @@ public struct VerifyRequest: Sendable {
   /// A block device, a file, or an NBD URI.
   public var target: String
   public var workers: Int?
+  /// How a remote index is reached.
+  public var connection = ConnectionSettings()
 
   public init(index: String, target: String) {
     self.index = index
@@ -82,6 +85,8 @@ public struct DigestRequest: Sendable {
   public var stores: [String]
   /// For a plain input; the image of an index always gets SHA-512/256, as casync does.
   public var digest: DigestAlgorithm = .sha512_256
+  /// How remote stores and indexes are reached.
+  public var connection = ConnectionSettings()
   /// Whether the input is an index whose image is digested.
   public var isIndex: Bool
 
@@ -98,6 +103,8 @@ public struct DiffRequest: Sendable {
   public var new: String
   /// Where the compressed sizes are looked up; none gives no download size.
   public var stores: [String]
+  /// How remote stores and indexes are reached.
+  public var connection = ConnectionSettings()
 
   public init(old: String, new: String, stores: [String]) {
     self.old = old

@@ -1,12 +1,13 @@
 import CasyncChunking
 import CasyncFormat
 import CasyncIO
+import CasyncStore
 
 extension VerifyRequest {
   /// Reads the target and compares each chunk with its name; the target may be in use. Blocks.
   /// - Throws: `JobError`, `SystemError`. A difference is no error: the summary tells of it.
   public func run(_ progress: Progress) throws -> VerifySummary {
-    let index = try IndexFile.read(index)
+    let index = try IndexFile.read(index, Stores(connection, progress.cancellation))
     let target = try openTarget()
     progress.begin(.verifying, total: index.size)
     var differences = [Range<UInt64>]()

@@ -38,10 +38,11 @@ package final class ImageReader: Sendable {
   /// - Throws: `JobError`, `StoreError`, `SystemError`.
   package convenience init(index path: String, stores: [String], cache: String?, _ supply: ChunkSupply) throws
   {
-    let index = try IndexFile.read(path)
+    let opener = Stores(ConnectionSettings())
+    let index = try IndexFile.read(path, opener)
     let zeros = ZeroChunks(index.digest, chunker: index.chunker)
     if index.count > 0 { _ = zeros.id(length: index.length(of: index.count - 1)) }
-    let fetcher = try ChunkFetcher(stores: stores, cache: cache)
+    let fetcher = try ChunkFetcher(stores: stores, cache: cache, opener)
     try self.init(.chunks(index, zeros, fetcher), size: index.size, name: path, supply)
   }
 

@@ -1,6 +1,7 @@
 public import CasyncArchive
 import CasyncFormat
 import CasyncIO
+import CasyncStore
 
 /// Where the bytes of an archive come from.
 public enum TreeSource: Sendable {
@@ -33,7 +34,8 @@ public enum TreeSource: Sendable {
     case .archive(let path): try Self.read(path, progress, body)
     case .index(_, let stores):
       guard let index, index.count > 0 else { throw CatarError(.truncated, at: 0) }
-      let fetcher = try ChunkFetcher(stores: stores, cache: nil)
+      let fetcher = try ChunkFetcher(
+        stores: stores, cache: nil, Stores(ConnectionSettings(), progress.cancellation))
       try ByteChannel.run { channel in
         try Self.assemble(index, fetcher, progress) { try channel.write($0) }
       } consume: { channel in
@@ -45,7 +47,7 @@ public enum TreeSource: Sendable {
   /// The index, where there is one; read once, since it may come from a pipe.
   func index() throws -> Index? {
     guard case .index(let path, _) = self else { return nil }
-    return try IndexFile.read(path)
+    return try IndexFile.read(path, Stores(ConnectionSettings()))
   }
 
   private static func read(_ path: String, _ progress: Progress, _ body: (RawSpan) throws -> Void) throws {

@@ -1,0 +1,138 @@
+internal import CasyncIO
+internal import Synchronization
+
+// How an answer comes about:
+//
+//     start → mailbox → queue → exchange (libcurl) → 200: the body; 404: not there; 401, 403: refused
+//                         ↑                        ↘ reset, truncated, 408, 429, 5xx: again, after a pause
+//                         └──────── pause ─────────┘
+//
+// All exchanges are carried on by one thread, `HTTPLoop`. A request that somebody waits for goes before the others.
+
+/// What a request came to, after all its tries.
+enum HTTPAnswer: Sendable {
+  case found(body: [UInt8], length: UInt64?)
+  case missing
+  case failed(StoreError.Code, String)
+  case cancelled
+}
+
+/// A client for HTTP and HTTPS: many requests at one time, over few connections. All calls may be made by any thread.
+final class HTTPClient: Sendable {
+  private let mailbox: HTTPMailbox
+  private let thread: Threads
+
+  init(_ settings: ConnectionSettings, _ cancellation: Cancellation) {
+    let mailbox = HTTPMailbox()
+    self.mailbox = mailbox
+    thread = Threads(count: 1) { HTTPLoop(mailbox, settings, cancellation).run() }
+  }
+
+  deinit {
+    mailbox.stop()
+    thread.join()
+  }
+
+  /// Queues a request. Does not block.
+  /// - Parameters:
+  ///   - cost: bytes of memory that the answer may take until its ticket is gone.
+  ///   - onMiss: called when the answer is that it is not there, before anybody hears of it; must not block.
+  func start(
+    _ request: HTTPRequest, cost: Int, onMiss: (@Sendable () -> Void)? = nil
+  ) -> HTTPTicket {
+    let task = HTTPTask(request, cost: cost, onMiss: onMiss)
+    mailbox.post(.start(task))
+    return HTTPTicket(task, mailbox)
+  }
+}
+
+/// A request that was made. When nobody has the ticket any more the request is given up.
+final class HTTPTicket: Sendable {
+  private let task: HTTPTask
+  private let mailbox: HTTPMailbox
+
+  fileprivate init(_ task: HTTPTask, _ mailbox: HTTPMailbox) {
+    self.task = task
+    self.mailbox = mailbox
+  }
+
+  deinit { mailbox.post(.release(task)) }
+
+  /// The answer. Blocks.
+  func wait() -> HTTPAnswer {
+    if let answer = task.answer.withLock({ $0 }) { return answer }
+    mailbox.post(.hurry(task))
+    return task.answer.wait { $0 }
+  }
+}
+
+/// What other threads tell the loop.
+final class HTTPMailbox: Sendable {
+  enum Letter: Sendable {
+    case start(HTTPTask)
+    /// Somebody waits for it.
+    case hurry(HTTPTask)
+    /// Nobody wants it.
+    case release(HTTPTask)
+  }
+
+  private struct State {
+    var letters: [Letter] = []
+    var isStopped = false
+  }
+
+  private let state = Mutex(State())
+  let multi = CurlMulti(connections: HTTPLoop.connectionLimit)
+
+  func post(_ letter: Letter) {
+    state.withLock { $0.letters.append(letter) }
+    multi.wake()
+  }
+
+  func stop() {
+    state.withLock { $0.isStopped = true }
+    multi.wake()
+  }
+
+  /// The letters so far; `nil` when it is time to end.
+  func take() -> [Letter]? {
+    state.withLock { state in
+      guard !state.isStopped else { return nil }
+      defer { state.letters = [] }
+      return state.letters
+    }
+  }
+}
+
+/// A request on its way through its tries.
+///
+/// `@unchecked Sendable`: everything but `answer` and what never changes is the loop's.
+final class HTTPTask: @unchecked Sendable {
+  enum Phase {
+    case queued, active(CurlTransfer), paused, done
+  }
+
+  let cost: Int
+  /// Scheme, host and port.
+  let origin: Substring
+  let answer = Monitor<HTTPAnswer?>(nil)
+
+  var request: HTTPRequest
+  var onMiss: (@Sendable () -> Void)?
+  var phase = Phase.queued
+  var isUrgent = false
+  /// Whether its cost is counted as held.
+  var isCharged = false
+  var tries = 0
+  /// Bytes of a cut download that are there.
+  var received = 0
+  var due = ContinuousClock.now
+
+  fileprivate init(_ request: HTTPRequest, cost: Int, onMiss: (@Sendable () -> Void)?) {
+    self.request = request
+    self.cost = cost
+    self.onMiss = onMiss
+    let host = request.url.firstRange(of: "://").map { $0.upperBound } ?? request.url.startIndex
+    origin = request.url[..<(request.url[host...].firstIndex { "/?;".contains($0) } ?? request.url.endIndex)]
+  }
+}
