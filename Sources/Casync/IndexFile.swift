@@ -38,7 +38,8 @@ extension IndexFile {
   }
 }
 
-/// Writes an index while its chunks become known; it appears under its name only when it is whole and durable.
+/// Writes an index while its chunks become known; it appears under its name only when it is whole and
+/// durable.
 final class IndexFileWriter {
   private let path: String
   private let file: File
@@ -48,7 +49,8 @@ final class IndexFileWriter {
 
   /// - Parameters:
   ///   - path: where the index will be; `-` writes it to standard output.
-  ///   - mode: permission bits of what was cut; the index gets the read and write bits of them, less the umask.
+  ///   - mode: permission bits of what was cut; the index gets the read and write bits of them, less the
+  ///     umask.
   init(_ path: String, flags: FeatureFlags, chunker: Chunker, mode: UInt32) throws {
     self.path = path
     pending = IndexEncoder.header(flags: flags, chunker: chunker)

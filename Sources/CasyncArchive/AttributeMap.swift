@@ -1,6 +1,7 @@
 import CasyncFormat
 
-/// The attributes of chattr(1) and of FAT as an archive and as Linux number them (linux fs.h, FS_*_FL; msdos_fs.h).
+/// The attributes of chattr(1) and of FAT as an archive and as Linux number them (linux fs.h, FS_*_FL;
+/// msdos_fs.h).
 enum AttributeMap {
   /// From the feature's bit to the attribute's.
   private static let chattr: [(feature: UInt64, attribute: UInt32)] = [

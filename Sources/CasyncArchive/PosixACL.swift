@@ -1,7 +1,7 @@
 import CasyncFormat
 
-/// ACLs as Linux keeps them in `system.posix_acl_access` and `system.posix_acl_default`: a version, then for each entry
-/// a tag, permissions and a number (linux posix_acl_xattr.h).
+/// ACLs as Linux keeps them in `system.posix_acl_access` and `system.posix_acl_default`: a version, then for
+/// each entry a tag, permissions and a number (linux posix_acl_xattr.h).
 struct PosixACL: Equatable {
   struct Entry: Equatable {
     let tag: UInt16

@@ -6,8 +6,8 @@ package import CasyncIO
 //     directory → TreeEncoder: names in order, NodeCollector: metadata → CatarEncoder → bytes
 //     bytes → ArchiveReader → CatarDecoder → nodes → TreeExtractor: temporary names → metadata → final names
 //
-// Both ways run on the calling thread and keep one open descriptor for each level of the tree; whoever wants to work on
-// the bytes meanwhile takes them over to another thread.
+// Both ways run on the calling thread and keep one open descriptor for each level of the tree; whoever wants
+// to work on the bytes meanwhile takes them over to another thread.
 
 /// What of a tree goes into an archive.
 public struct TreeOptions: Equatable, Sendable {

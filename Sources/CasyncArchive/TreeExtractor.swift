@@ -3,8 +3,8 @@ package import CasyncIO
 
 /// Makes a directory tree of the nodes of an archive.
 ///
-/// Everything is anchored to open directories and made of single names, so that neither a name nor a link leads out of
-/// the target. A file gets its name only when it is whole. Not to be shared between threads.
+/// Everything is anchored to open directories and made of single names, so that neither a name nor a link
+/// leads out of the target. A file gets its name only when it is whole. Not to be shared between threads.
 package final class TreeExtractor {
   private struct Level {
     let directory: File

@@ -1,4 +1,5 @@
-/// How user and group numbers are moved between a tree and its archive (casync's `--uid-shift=`, `--uid-range=`).
+/// How user and group numbers are moved between a tree and its archive (casync's `--uid-shift=`,
+/// `--uid-range=`).
 public struct UIDShift: Equatable, Sendable {
   public var shift: UInt32
   /// Numbers in the archive are taken modulo this; 0 stands for all numbers.

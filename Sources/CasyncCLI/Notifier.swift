@@ -20,7 +20,8 @@ struct Notifier: Sendable {
     var bytes = Array(name.utf8)
     if bytes[0] == UInt8(ascii: "@") { bytes[0] = 0 }
     guard bytes.count < 108 else { return }
-    // SAFETY: the name is shorter than the 108 bytes of the field (checked above), which stays zero behind it.
+    // SAFETY: the name is shorter than the 108 bytes of the field (checked above), which stays zero behind
+    // it.
     unsafe withUnsafeMutableBytes(of: &address.sun_path) { unsafe $0.copyBytes(from: bytes) }
     let length = socklen_t(MemoryLayout<sa_family_t>.size + bytes.count)
 

@@ -8,8 +8,8 @@ internal import Glibc
 extension Session {
   /// Memory for chunks, unless `--memory=` says otherwise.
   private static let defaultMemory: UInt64 = 64 << 20
-  /// Chunks loaded at one time, unless `--workers=` says otherwise: more than there are processors, since stores are
-  /// waited for.
+  /// Chunks loaded at one time, unless `--workers=` says otherwise: more than there are processors, since
+  /// stores are waited for.
   private static let defaultLoads = 16
 
   /// An operand of mkdev and the name under which it is served.

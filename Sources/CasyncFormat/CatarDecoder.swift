@@ -1,7 +1,8 @@
 /// Reads an archive front to back: bytes in, nodes out, without I/O.
 ///
-/// Each call of `step` takes one record, or a piece of content, off the front of the bytes it is lent. Whatever the
-/// bytes are, it returns or throws; what it holds is bounded by one node's metadata and 64 open directories.
+/// Each call of `step` takes one record, or a piece of content, off the front of the bytes it is lent.
+/// Whatever the bytes are, it returns or throws; what it holds is bounded by one node's metadata and 64 open
+/// directories.
 public struct CatarDecoder: Sendable {
   /// What a step found.
   public enum Event: Equatable, Sendable {

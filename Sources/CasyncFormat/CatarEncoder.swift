@@ -2,8 +2,8 @@
 ///
 ///     begin(nil, top)  begin("a", file) + its content  begin("b", directory) … endDirectory  endDirectory
 ///
-/// Content is the caller's: after `begin` of a regular file of n bytes he sends n bytes himself, in order with what is
-/// appended here. Children are to come in the order of their names' bytes.
+/// Content is the caller's: after `begin` of a regular file of n bytes he sends n bytes himself, in order
+/// with what is appended here. Children are to come in the order of their names' bytes.
 public struct CatarEncoder: Sendable {
   private struct Level {
     let entryOffset: UInt64

@@ -42,7 +42,8 @@ extension FeatureFlags {
     return contains(.twoSecondTime) ? 2_000_000_000 : nil
   }
 
-  /// What of an archive with these flags is restored when only `mask` is wanted (`--with=`, `--without=` of extract).
+  /// What of an archive with these flags is restored when only `mask` is wanted (`--with=`, `--without=` of
+  /// extract).
   package func restored(by mask: FeatureFlags) -> FeatureFlags {
     expanded.intersection(mask.expanded).normalized
   }

@@ -1,4 +1,5 @@
-/// A file, directory or other node of an archive: everything that its records say but its content and its children.
+/// A file, directory or other node of an archive: everything that its records say but its content and its
+/// children.
 public struct CatarNode: Equatable, Sendable {
   /// What a node is, and what belongs to that.
   public enum Content: Equatable, Sendable {
@@ -77,7 +78,8 @@ extension CatarNode.Content {
 }
 
 extension FeatureFlags {
-  /// The permission bits that an ENTRY holds for a file with the bits `permissions` (docs/formats/catar.md, mode).
+  /// The permission bits that an ENTRY holds for a file with the bits `permissions` (docs/formats/catar.md,
+  /// mode).
   package func stored(permissions: UInt32, of content: CatarNode.Content) -> UInt32 {
     if case .symlink = content { return 0o777 }
     if hasPermissions { return permissions & 0o7777 }

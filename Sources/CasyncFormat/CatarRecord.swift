@@ -1,4 +1,5 @@
-/// The records of an archive: `u64 size` with these 16 bytes, `u64 type`, body (docs/formats/catar.md, records).
+/// The records of an archive: `u64 size` with these 16 bytes, `u64 type`, body (docs/formats/catar.md,
+/// records).
 enum CatarRecord: UInt64 {
   case entry = 0x1396_fabc_ea5b_bb51
   case user = 0xf453_131a_aeea_ccb3

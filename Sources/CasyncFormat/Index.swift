@@ -5,8 +5,8 @@
 ///     TABLE items    40 bytes   end offset of the chunk in the stream, its ID; once for each chunk
 ///     TABLE tail     40 bytes   0, 0, 48, size of the table, marker
 ///
-/// All integers are little-endian 64-bit words (docs/formats/index.md). The items are kept as they stand in the
-/// file, so an index costs 40 bytes a chunk.
+/// All integers are little-endian 64-bit words (docs/formats/index.md). The items are kept as they stand in
+/// the file, so an index costs 40 bytes a chunk.
 public struct Index: Sendable {
   static let indexType: UInt64 = 0x9682_4d9c_7b12_9ff9
   static let tableType: UInt64 = 0xe75b_9e11_2f17_417d

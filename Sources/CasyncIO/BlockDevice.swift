@@ -23,8 +23,9 @@ extension File {
     return Int(size)
   }
 
-  /// Makes `range`, aligned to the logical block, read as zeros: by punching a hole where the device can, which may
-  /// unmap it, else by writing zeros in the kernel (BLKZEROOUT). Both guarantee zeros; a discard would not.
+  /// Makes `range`, aligned to the logical block, read as zeros: by punching a hole where the device can,
+  /// which may unmap it, else by writing zeros in the kernel (BLKZEROOUT). Both guarantee zeros; a discard
+  /// would not.
   package func zeroOut(_ range: Range<UInt64>) throws {
     do {
       try punchHole(range)

@@ -3,8 +3,8 @@ internal import Glibc
 
 /// A block of memory aligned to pages, for whole-block I/O; freed with its last reference.
 ///
-/// `@unchecked Sendable`: whoever holds a buffer agrees with the others who writes and who reads; in the data path a
-/// buffer has one writer at a time and is read only after it was written.
+/// `@unchecked Sendable`: whoever holds a buffer agrees with the others who writes and who reads; in the data
+/// path a buffer has one writer at a time and is read only after it was written.
 @safe package final class Buffer: @unchecked Sendable {
   /// Alignment of the memory in bytes.
   package static let alignment = 4096

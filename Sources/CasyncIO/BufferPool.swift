@@ -16,7 +16,8 @@ package final class BufferPool: Sendable {
     self.capacity = capacity
   }
 
-  /// A buffer that returns to its pool with the last reference to this object. What it holds is what was left in it.
+  /// A buffer that returns to its pool with the last reference to this object. What it holds is what was left
+  /// in it.
   package final class Lease: Sendable {
     package let buffer: Buffer
     private let pool: BufferPool

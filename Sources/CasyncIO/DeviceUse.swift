@@ -39,7 +39,8 @@ package struct DeviceUse: Sendable {
   /// Where the device is mounted: by its number, or (file systems with numbers of their own) by its source.
   private static func mountPoint(_ device: BlockDevice, path: String) -> String? {
     let resolved = FileSystem.resolved(path) ?? path
-    // Fields of proc_pid_mountinfo(5): the third is the number, the fifth the mount point, the second after "-" the source.
+    // Fields of proc_pid_mountinfo(5): the third is the number, the fifth the mount point, the second after
+    // "-" the source.
     for line in (FileSystem.text("/proc/self/mountinfo") ?? "").split(separator: "\n") {
       let fields = line.split(separator: " ")
       guard fields.count > 5, let dash = fields.firstIndex(of: "-"), dash + 2 < fields.count else { continue }

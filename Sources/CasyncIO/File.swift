@@ -1,10 +1,11 @@
 internal import CLinux
 internal import Glibc
 
-/// An open file, device or pipe: the descriptor and every call made on it. Blocks; may be shared between threads.
+/// An open file, device or pipe: the descriptor and every call made on it. Blocks; may be shared between
+/// threads.
 ///
-/// The descriptor is closed with the last reference. A writer that must know whether its bytes arrived calls `sync`
-/// before it lets go: `close` itself reports nothing that `fsync` has not.
+/// The descriptor is closed with the last reference. A writer that must know whether its bytes arrived calls
+/// `sync` before it lets go: `close` itself reports nothing that `fsync` has not.
 package final class File: Sendable {
   let descriptor: Int32
   /// The path it was opened by, for messages.
@@ -255,7 +256,8 @@ extension File {
     throw error
   }
 
-  /// Where `range` holds data; the rest of it are holes and reads as zeros. All of it where the file system cannot tell.
+  /// Where `range` holds data; the rest of it are holes and reads as zeros. All of it where the file system
+  /// cannot tell.
   package func nextData(in range: Range<UInt64>) throws -> Range<UInt64>? {
     guard !range.isEmpty else { return nil }
     let (start, number) = retrying { lseek(descriptor, off_t(clamping: range.lowerBound), SEEK_DATA) }
@@ -270,7 +272,8 @@ extension File {
     return UInt64(start)..<min(UInt64(end), range.upperBound)
   }
 
-  /// Tells the kernel that `range` will be read front to back soon. A hint: what becomes of it does not matter.
+  /// Tells the kernel that `range` will be read front to back soon. A hint: what becomes of it does not
+  /// matter.
   package func willRead(_ range: Range<UInt64>) {
     posix_fadvise(
       descriptor, off_t(clamping: range.lowerBound), off_t(clamping: range.count), POSIX_FADV_WILLNEED)
@@ -379,7 +382,8 @@ extension File {
 }
 
 extension File {
-  /// Sets the access and modification times of what lies below this directory to now. A hint: failure is not told.
+  /// Sets the access and modification times of what lies below this directory to now. A hint: failure is not
+  /// told.
   package func touch(below name: String) {
     // SAFETY: no times are passed, which means now.
     _ = unsafe utimensat(descriptor, name, nil, AT_SYMLINK_NOFOLLOW)

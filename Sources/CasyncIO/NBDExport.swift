@@ -94,8 +94,8 @@ internal import Glibc
   /// Data behind this much of it is asked for in another call.
   private static let stretchLimit: UInt64 = 64 << 20
 
-  /// The first stretch of `range` that is not known to be zeros, or a first part of it of 64 MiB or more; `nil` when all
-  /// of it is zeros.
+  /// The first stretch of `range` that is not known to be zeros, or a first part of it of 64 MiB or more;
+  /// `nil` when all of it is zeros.
   package func nextData(in range: Range<UInt64>) throws -> Range<UInt64>? {
     guard hasBlockStatus else { return range.isEmpty ? nil : range }
     var start: UInt64?

@@ -1,7 +1,8 @@
 internal import CLinux
 internal import Glibc
 
-// Files of a directory tree: names are bytes, not text; every call is anchored to an open directory and follows no link.
+// Files of a directory tree: names are bytes, not text; every call is anchored to an open directory and
+// follows no link.
 
 /// What fstat(2) says of a node of a directory tree.
 package struct NodeStatus: Sendable {

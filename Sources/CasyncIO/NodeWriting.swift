@@ -1,7 +1,8 @@
 internal import CLinux
 internal import Glibc
 
-// Making nodes of a directory tree and setting what is kept of them. As in Node.swift nothing here follows a link.
+// Making nodes of a directory tree and setting what is kept of them. As in Node.swift nothing here follows a
+// link.
 
 extension File {
   /// Makes the call on one name below this directory.

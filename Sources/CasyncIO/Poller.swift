@@ -64,7 +64,8 @@ package final class Poller: Sendable {
   /// Ends the present or the next `wait`. May be called by any thread; does not block.
   package func wake() {
     var one: UInt64 = 1
-    // SAFETY: the call reads the eight bytes. It fails only when so many calls are pending that one more says nothing.
+    // SAFETY: the call reads the eight bytes. It fails only when so many calls are pending that one more says
+    // nothing.
     _ = unsafe casync_write(wakeDescriptor, &one, 8)
   }
 

@@ -40,7 +40,8 @@ extension SystemError: CustomStringConvertible {
 
   /// The system's words for `number`.
   package var reason: String {
-    // SAFETY: strerror returns a string of the C library that lives at least until the next call on this thread.
+    // SAFETY: strerror returns a string of the C library that lives at least until the next call on this
+    // thread.
     unsafe String(cString: strerror(number))
   }
 }

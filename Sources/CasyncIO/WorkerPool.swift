@@ -3,8 +3,9 @@ internal import Glibc
 
 /// A fixed number of threads that run jobs in the order they were submitted.
 ///
-/// Each thread makes a `Context` of its own (digest and compression states, buffers) and lends it to every job it
-/// runs. The pool holds no bound of its own: whoever submits keeps count of what is under way, in bytes.
+/// Each thread makes a `Context` of its own (digest and compression states, buffers) and lends it to every
+/// job it runs. The pool holds no bound of its own: whoever submits keeps count of what is under way, in
+/// bytes.
 package final class WorkerPool<Context>: Sendable {
   private struct Queue {
     var jobs = Fifo<@Sendable (Context) -> Void>()

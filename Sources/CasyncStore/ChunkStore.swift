@@ -28,8 +28,8 @@ package protocol ChunkStore: AnyObject, Sendable {
 
   /// Reads and decompresses one form of a chunk into `range` of `buffer`, which is as long as the chunk.
   ///
-  /// The digest is not compared: the caller does that, for many chunks at once. What is in the range after anything but
-  /// `.loaded` is undefined.
+  /// The digest is not compared: the caller does that, for many chunks at once. What is in the range after
+  /// anything but `.loaded` is undefined.
   /// - Parameter request: what `request` returned for the chunk.
   /// - Throws: `StoreError` (denied, unreachable), `SystemError`, `CancellationError`.
   func load(

@@ -8,8 +8,8 @@ internal import Glibc
 ///     <store>/<first 4 hex digits of the ID>/<64 hex digits>.cacnk    compressed
 ///     <store>/<first 4 hex digits of the ID>/<64 hex digits>          uncompressed
 ///
-/// Reading a chunk takes either form, whichever is good. A writer goes through `StoreWriter`. All calls block; a store
-/// may be shared between threads.
+/// Reading a chunk takes either form, whichever is good. A writer goes through `StoreWriter`. All calls
+/// block; a store may be shared between threads.
 package final class LocalStore: ChunkStore {
   /// Path of the directory.
   package let path: String
@@ -52,8 +52,8 @@ package final class LocalStore: ChunkStore {
     return "\(hex.prefix(4))/\(hex)"
   }
 
-  /// The chunk's file; `nil` when it is missing. A file of 0 bytes, what a power cut may leave of another program's
-  /// write, counts as missing, and so does a symbolic link.
+  /// The chunk's file; `nil` when it is missing. A file of 0 bytes, what a power cut may leave of another
+  /// program's write, counts as missing, and so does a symbolic link.
   private func status(of id: ChunkID) throws -> (name: String, status: File.Status)? {
     let name = Self.name(of: id)
     for form in [name + suffix, name] {
@@ -73,8 +73,8 @@ package final class LocalStore: ChunkStore {
 
   package func request(_ id: ChunkID, length: Int, onMiss: (@Sendable () -> Void)?) -> ChunkRequest? { nil }
 
-  /// Whether the chunk is there; if so it is marked as used now, when the mark is older than half the grace that a
-  /// collection gives.
+  /// Whether the chunk is there; if so it is marked as used now, when the mark is older than half the grace
+  /// that a collection gives.
   func use(_ id: ChunkID) throws -> Bool {
     guard let (name, status) = try status(of: id) else { return false }
     let age = Int64(time(nil)) - status.modified / 1_000_000_000
@@ -131,7 +131,8 @@ extension LocalStore {
   }
 }
 
-/// What a thread needs to load chunks: a decompressor and memory for what is compressed. Not shared between threads.
+/// What a thread needs to load chunks: a decompressor and memory for what is compressed. Not shared between
+/// threads.
 package final class ChunkLoader {
   private let decompressor = Decompressor()
   private var scratch = Buffer(count: 64 << 10)
@@ -203,7 +204,8 @@ package final class ChunkLoader {
 // MARK: - Locking
 
 extension LocalStore {
-  /// Takes the lock under which chunks are added, until the returned file is let go. Waits for a collection to end.
+  /// Takes the lock under which chunks are added, until the returned file is let go. Waits for a collection
+  /// to end.
   package func lockForWriting() throws -> File {
     let lock = try File.open(path, .directory)
     try lock.waitForLock(.shared)

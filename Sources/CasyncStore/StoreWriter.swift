@@ -5,9 +5,10 @@ internal import Synchronization
 
 /// Adds chunks to a local store so that a final name never stands for bytes that are not durable.
 ///
-/// A chunk is written under a temporary name. When a batch is full, one syncfs makes its bytes durable and then its
-/// files get their final names. `close` does that for the last batch and makes the names durable too: after it the index
-/// may appear. Chunks of a batch count as present for `contains`, so that a stream does not store a chunk twice.
+/// A chunk is written under a temporary name. When a batch is full, one syncfs makes its bytes durable and
+/// then its files get their final names. `close` does that for the last batch and makes the names durable
+/// too: after it the index may appear. Chunks of a batch count as present for `contains`, so that a stream
+/// does not store a chunk twice.
 ///
 /// `add` and `contains` may be called by several threads at once; `commit` by one.
 package final class StoreWriter: Sendable {

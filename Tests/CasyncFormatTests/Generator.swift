@@ -16,7 +16,8 @@ struct Generator: RandomNumberGenerator {
     return z ^ z >> 31
   }
 
-  /// Seeds to be the arguments of a random test, so that a failure names its own; `CASYNC_TEST_SEED` gives it again.
+  /// Seeds to be the arguments of a random test, so that a failure names its own; `CASYNC_TEST_SEED` gives it
+  /// again.
   static func seeds(_ count: Int) -> [UInt64] {
     if let text = ProcessInfo.processInfo.environment["CASYNC_TEST_SEED"], let seed = UInt64(text) {
       return [seed]

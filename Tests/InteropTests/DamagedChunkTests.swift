@@ -21,7 +21,8 @@ extension SystemTests {
       victim = "\(id.prefix(4))/\(id).cacnk"
     }
 
-    /// A way to damage a chunk: a shell command that gets the file as `$1`, and what is then said of the file.
+    /// A way to damage a chunk: a shell command that gets the file as `$1`, and what is then said of the
+    /// file.
     struct Damage: CustomTestStringConvertible {
       let name: String
       let command: String

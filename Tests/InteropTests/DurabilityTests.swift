@@ -14,7 +14,8 @@ extension SystemTests {
       images = try Published.current
     }
 
-    /// Runs the program and lists its calls that make things durable or visible, in the order in which they began.
+    /// Runs the program and lists its calls that make things durable or visible, in the order in which they
+    /// began.
     private func calls(_ words: String...) throws -> [String] {
       let log = scratch("log")
       let run = try Command.run(

@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// What a test needs of its machine. Without it the test is skipped with the reason; under CI it runs and fails.
+/// What a test needs of its machine. Without it the test is skipped with the reason; under CI it runs and
+/// fails.
 extension Trait where Self == ConditionTrait {
   /// Loop devices and mounts.
   static var root: Self {

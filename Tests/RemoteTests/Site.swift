@@ -2,7 +2,8 @@ import Foundation
 import TestSupport
 import Testing
 
-/// nginx on loopback, by HTTP and by HTTPS with HTTP/2, with an image, its index and its store as static files.
+/// nginx on loopback, by HTTP and by HTTPS with HTTP/2, with an image, its index and its store as static
+/// files.
 final class Site: @unchecked Sendable {
   // Written in `init` only; the scratch directory is used by one test at a time.
   let scratch: Scratch

@@ -11,7 +11,8 @@ package enum Repository {
 
 /// The real images that the recipes of `images/` make.
 package enum Images {
-  /// The directory with old.ext4, new.ext4 and the other formats of the small pair; made when it is not there.
+  /// The directory with old.ext4, new.ext4 and the other formats of the small pair; made when it is not
+  /// there.
   package static var small: String {
     get throws { try directory.get() }
   }

@@ -1,6 +1,7 @@
 import Foundation
 
-/// A program that is running: it can be sent signals, seen to stop, and waited for. Killed when nobody has it any more.
+/// A program that is running: it can be sent signals, seen to stop, and waited for. Killed when nobody has it
+/// any more.
 package final class Running {
   private let process = Process()
   private let scratch: URL

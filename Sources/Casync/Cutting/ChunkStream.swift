@@ -17,12 +17,13 @@ struct ChunkBatch: Sendable {
   let memory: PieceBuffer?
 }
 
-/// Cuts an image: reads pieces, has workers search them for cuts, joins the cuts in order, and hands batches of chunks
-/// to the workers again.
+/// Cuts an image: reads pieces, has workers search them for cuts, joins the cuts in order, and hands batches
+/// of chunks to the workers again.
 ///
 ///     read ─ piece → scan (workers) → join ─ batch → work (workers) → in order
 ///
-/// One thread reads, joins and takes the results; the number of pieces in memory bounds how far it runs ahead.
+/// One thread reads, joins and takes the results; the number of pieces in memory bounds how far it runs
+/// ahead.
 struct ChunkStream {
   let chunker: Chunker
   let cancellation: Cancellation

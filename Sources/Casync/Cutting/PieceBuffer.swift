@@ -1,7 +1,7 @@
 import CasyncIO
 
-/// Memory for one piece of an image on its way through the cutter, with room before the piece for what its predecessor
-/// left uncut.
+/// Memory for one piece of an image on its way through the cutter, with room before the piece for what its
+/// predecessor left uncut.
 struct PieceBuffer: Sendable {
   private let lease: BufferPool.Lease
   /// Bytes of room before the piece.

@@ -19,13 +19,14 @@ struct Piece {
 
 /// Divides an image into pieces, front to back, none of which crosses a segment of its layout.
 ///
-/// A piece starts at a multiple of 4096 bytes from its segment's start and, unless it ends the segment, is as long as a
-/// multiple of 4096. The 47 bytes before a data piece stand in its headroom.
+/// A piece starts at a multiple of 4096 bytes from its segment's start and, unless it ends the segment, is as
+/// long as a multiple of 4096. The 47 bytes before a data piece stand in its headroom.
 struct PieceReader {
   /// Bytes in a piece; a segment's kind and the layout are decided from less.
   static let pieceLength = 2 << 20
-  /// Shorter holes are read as data: skipping one costs two system calls and a piece of its own. It must also be so long
-  /// that every cut before it is certain at its end, since the bytes before a hole are not carried past it.
+  /// Shorter holes are read as data: skipping one costs two system calls and a piece of its own. It must also
+  /// be so long that every cut before it is certain at its end, since the bytes before a hole are not carried
+  /// past it.
   private let shortestHole: UInt64
 
   private let input: ImageInput
@@ -47,7 +48,8 @@ struct PieceReader {
       shortestHole = .max
       return
     }
-    // A block is decided when average / 8192 blocks after it are known (docs/formats/image-chunker.md, radius).
+    // A block is decided when average / 8192 blocks after it are known (docs/formats/image-chunker.md,
+    // radius).
     shortestHole = UInt64(max(64 << 10, average / 2))
     let head = Buffer(count: ImageLayout.headLength)
     let count = try input.peek(into: head)
@@ -78,8 +80,8 @@ struct PieceReader {
     lookbehind.count = 0
   }
 
-  /// The hole at the start of `range` in whole blocks of the segment (0 for none worth skipping), else where the data
-  /// that starts there ends.
+  /// The hole at the start of `range` in whole blocks of the segment (0 for none worth skipping), else where
+  /// the data that starts there ends.
   private func extent(_ range: Range<UInt64>, _ segmentStart: UInt64) throws -> (
     hole: UInt64, dataEnd: UInt64
   ) {

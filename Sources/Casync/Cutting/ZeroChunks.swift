@@ -5,8 +5,9 @@ import Synchronization
 
 /// Names of chunks that hold nothing but zeros.
 ///
-/// The image chunker makes zero chunks of whole blocks up to its maximum, casync's makes them of its maximum, and a
-/// stream's last chunk may have any length: the first two are computed once and others when they are asked for.
+/// The image chunker makes zero chunks of whole blocks up to its maximum, casync's makes them of its maximum,
+/// and a stream's last chunk may have any length: the first two are computed once and others when they are
+/// asked for.
 final class ZeroChunks: Sendable {
   let algorithm: DigestAlgorithm
   private let blocks: [ChunkID]

@@ -3,13 +3,13 @@ import CasyncFormat
 import CasyncIO
 import Synchronization
 
-/// Carries out a plan on a region of the target, in ascending order: slabs are loaded by the workers, several at a time;
-/// written behind one another by a thread or two of their own.
+/// Carries out a plan on a region of the target, in ascending order: slabs are loaded by the workers, several
+/// at a time; written behind one another by a thread or two of their own.
 ///
 ///     steps → load (workers) → join blocks that two slabs share → write
 ///
-/// The calling thread keeps the order; the number of slabs in memory bounds how far loading runs ahead of writing, which
-/// is less than 64 MiB: a later run can rely on it when it looks for what is done.
+/// The calling thread keeps the order; the number of slabs in memory bounds how far loading runs ahead of
+/// writing, which is less than 64 MiB: a later run can rely on it when it looks for what is done.
 struct Assembler {
   /// Slabs that may be in memory, fewer where they are long.
   private var depth: Int { max(2, min(12, (24 << 20) / loader.slabCapacity)) }
@@ -118,7 +118,8 @@ struct Assembler {
       let needs = try needs(of: slab, region)
       loadFrontier = slab.range.upperBound
       let loader = loader
-      // Asked for here, chunks of all slabs in memory are on their way at once, however few threads there are.
+      // Asked for here, chunks of all slabs in memory are on their way at once, however few threads there
+      // are.
       let requested = loader.request(needs)
       return .slab(workers.submit { context in try loader.load(slab, needs, requested, context) })
     }
@@ -288,7 +289,8 @@ extension Assembler {
     doneRegions.contains { $0.lowerBound <= range.lowerBound && range.upperBound <= $0.upperBound }
   }
 
-  /// Whether what stands at `offset` and is wanted at `position` is overwritten in this region before its turn.
+  /// Whether what stands at `offset` and is wanted at `position` is overwritten in this region before its
+  /// turn.
   private func isEndangered(_ offset: UInt64, _ position: Int, _ region: Range<UInt64>) -> Bool {
     let index = plan.index
     let range = offset..<offset + UInt64(index.length(of: position))

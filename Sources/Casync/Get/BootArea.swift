@@ -2,11 +2,11 @@ import CasyncChunking
 import CasyncFormat
 import CasyncIO
 
-/// The parts of an image by which firmware and kernel recognise it: its first 1 MiB and, for a GPT, everything from the
-/// backup entry array to the end.
+/// The parts of an image by which firmware and kernel recognise it: its first 1 MiB and, for a GPT,
+/// everything from the backup entry array to the end.
 ///
-/// They are zeroed before the rest is written and written after it, so that at no moment a valid header, old or new,
-/// stands before a body that is neither.
+/// They are zeroed before the rest is written and written after it, so that at no moment a valid header, old
+/// or new, stands before a body that is neither.
 struct BootArea {
   private static let headLength: UInt64 = 1 << 20
   /// A backup table further from the end is not taken for one.
@@ -37,8 +37,9 @@ struct BootArea {
     return start..<max(start, end)
   }
 
-  /// The boot area in the order in which it is written: the block by which most images are recognised comes last and
-  /// alone, since a longer write may be torn; before it the rest, the superblocks that stand further in last.
+  /// The boot area in the order in which it is written: the block by which most images are recognised comes
+  /// last and alone, since a longer write may be torn; before it the rest, the superblocks that stand further
+  /// in last.
   var piecesInOrder: [Range<UInt64>] {
     let head = ranges[0]
     let cuts = [0, 4096, 128 << 10, Self.headLength].map { min(head.upperBound, head.lowerBound + $0) }

@@ -4,7 +4,8 @@ import CasyncIO
 import CasyncStore
 import Synchronization
 
-/// Gets chunks from the cache and the stores, local ones first, and puts what came from a store into the cache.
+/// Gets chunks from the cache and the stores, local ones first, and puts what came from a store into the
+/// cache.
 final class ChunkFetcher: Sendable {
   private let cacheWriter: StoreWriter?
   /// Where chunks are looked for, in order.
@@ -62,7 +63,8 @@ final class ChunkFetcher: Sendable {
         } catch let error as CancellationError {
           throw error
         } catch {
-          // A store that fails is like one without the chunk; `fetchVerified` reports it when no other has it.
+          // A store that fails is like one without the chunk; `fetchVerified` reports it when no other has
+          // it.
         }
       }
     }

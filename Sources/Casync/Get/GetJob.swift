@@ -202,7 +202,8 @@ struct GetJob {
     summary.verifiedBytes = verified
   }
 
-  /// Whether all of a chunk was wanted; a chunk of which a partition holds a part cannot be compared by its name.
+  /// Whether all of a chunk was wanted; a chunk of which a partition holds a part cannot be compared by its
+  /// name.
   private func isWhole(_ chunk: Range<UInt64>) -> Bool {
     extent.lowerBound <= chunk.lowerBound && chunk.upperBound <= extent.upperBound
   }

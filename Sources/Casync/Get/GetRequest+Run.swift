@@ -3,16 +3,17 @@ import CasyncFormat
 import CasyncIO
 import CasyncStore
 
-// get: index → plan → for each chunk the cheapest source → verify its digest → coalesced write → flush → boot area → read
-// back.
+// get: index → plan → for each chunk the cheapest source → verify its digest → coalesced write → flush → boot
+// area → read back.
 //
-// Everything that can be refused is refused before the first write. The plan is made and the steps are handed out on the
-// calling thread; reading, decompressing and hashing are the workers'; writing has a thread of its own.
+// Everything that can be refused is refused before the first write. The plan is made and the steps are handed
+// out on the calling thread; reading, decompressing and hashing are the workers'; writing has a thread of its
+// own.
 
 extension GetRequest {
   /// Reassembles the image on its target. Blocks until it is durable and, on a device, read back.
-  /// - Throws: `JobError`, `SystemError`, `StoreError`. After an error a device may be neither the old nor the new image,
-  ///   but has no valid header then; the same request goes on where this one stopped.
+  /// - Throws: `JobError`, `SystemError`, `StoreError`. After an error a device may be neither the old nor
+  ///   the new image, but has no valid header then; the same request goes on where this one stopped.
   public func run(_ progress: Progress) throws -> GetSummary {
     let start = ContinuousClock.now
     let opener = Stores(connection, progress.cancellation)

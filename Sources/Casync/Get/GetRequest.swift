@@ -5,7 +5,8 @@ public struct GetRequest: Sendable {
   /// A device or file to take chunks from.
   public struct Seed: Sendable {
     public var path: String
-    /// Path or URL of an index of its content; without one `PATH.caibx` or the state directory's is tried, then the seed is cut.
+    /// Path or URL of an index of its content; without one `PATH.caibx` or the state directory's is tried,
+    /// then the seed is cut.
     public var index: String?
 
     public init(path: String, index: String? = nil) {

@@ -1,12 +1,12 @@
 import CasyncFormat
 import CasyncIO
 
-/// Finds the chunks that stand on the target already: where an earlier run was interrupted, or where an older image has
-/// not changed.
+/// Finds the chunks that stand on the target already: where an earlier run was interrupted, or where an older
+/// image has not changed.
 ///
-/// For each 64 MiB the first, the middle and the last chunk that are not zeros are compared; the stretch is compared
-/// whole when one of them matches, or when the stretch before it was: writing goes in ascending order, within less than
-/// such a stretch.
+/// For each 64 MiB the first, the middle and the last chunk that are not zeros are compared; the stretch is
+/// compared whole when one of them matches, or when the stretch before it was: writing goes in ascending
+/// order, within less than such a stretch.
 struct InPlaceScan {
   private static let stretch: UInt64 = 64 << 20
 

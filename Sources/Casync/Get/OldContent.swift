@@ -3,8 +3,8 @@ import Synchronization
 
 /// What the target held before: read from it where it is not overwritten yet, from memory where it is.
 ///
-/// The boot area is kept from its zeroing to the end; chunks whose place is overwritten before their turn comes are
-/// kept until then, up to a bound.
+/// The boot area is kept from its zeroing to the end; chunks whose place is overwritten before their turn
+/// comes are kept until then, up to a bound.
 final class OldContent: Sendable {
   /// Most bytes of chunks that are kept at one time.
   private static let keepLimit = 16 << 20

@@ -52,7 +52,8 @@ struct ChunkSource: Equatable, Sendable {
   }
 }
 
-/// For each chunk of an image the cheapest source that is known; 8 bytes a chunk beside the index and its table.
+/// For each chunk of an image the cheapest source that is known; 8 bytes a chunk beside the index and its
+/// table.
 ///
 /// Made and changed by one thread. Every source is a hint: a chunk is hashed when it is used.
 struct Plan {

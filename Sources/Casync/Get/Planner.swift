@@ -1,7 +1,8 @@
 import CasyncFormat
 import CasyncIO
 
-/// Makes the plan: looks at the target, at what indexes tell of the seeds, and then at the content of the others.
+/// Makes the plan: looks at the target, at what indexes tell of the seeds, and then at the content of the
+/// others.
 struct Planner {
   let request: GetRequest
   let opened: OpenedTarget

@@ -2,7 +2,8 @@ import CasyncFormat
 import CasyncIO
 import Synchronization
 
-/// A device or file whose content may serve as a source. Opened read-only; what is read from it is hashed before use.
+/// A device or file whose content may serve as a source. Opened read-only; what is read from it is hashed
+/// before use.
 final class Seed: Sendable {
   /// Its place in the request, 0 first.
   let number: Int

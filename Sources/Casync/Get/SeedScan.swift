@@ -4,8 +4,8 @@ import CasyncIO
 
 /// Finds the chunks of the image that seeds, and the target's old content, hold at other offsets.
 ///
-/// A seed whose index is known costs nothing but a few probes. Any other is cut with the chunker that the image was cut
-/// with, as fast as it can be read, until nothing is wanted any more.
+/// A seed whose index is known costs nothing but a few probes. Any other is cut with the chunker that the
+/// image was cut with, as fast as it can be read, until nothing is wanted any more.
 struct SeedScan {
   /// Chunks that are compared before a seed's index is believed; half of them must match.
   private static let probes = 32

@@ -3,8 +3,8 @@ import CasyncFormat
 import CasyncIO
 
 extension SlabLoader {
-  /// Lets the target share blocks with a seed, then hashes what the target holds now: never what the seed held before.
-  /// What does not match is fetched and written.
+  /// Lets the target share blocks with a seed, then hashes what the target holds now: never what the seed
+  /// held before. What does not match is fetched and written.
   func clone(_ run: CloneRun, _ context: Context) throws {
     try target.clone(seeds[run.seed].file, from: run.offset, to: run.range)
     var first = run.positions.lowerBound

@@ -4,7 +4,8 @@ import CasyncIO
 import CasyncStore
 import Synchronization
 
-/// Fills slabs: gets each chunk from where the plan says, hashes it, and gets what does not match from a store.
+/// Fills slabs: gets each chunk from where the plan says, hashes it, and gets what does not match from a
+/// store.
 final class SlabLoader: Sendable {
   /// What each worker reuses. Not shared.
   final class Context {
@@ -20,7 +21,8 @@ final class SlabLoader: Sendable {
     }
   }
 
-  /// Where one chunk of a slab comes from, decided when the slab's turn comes; a duplicate is one within the slab.
+  /// Where one chunk of a slab comes from, decided when the slab's turn comes; a duplicate is one within the
+  /// slab.
   struct Need: Sendable {
     let position: Int
     let source: ChunkSource
@@ -199,7 +201,8 @@ final class SlabLoader: Sendable {
     return pending(fetched.source, fetched.storedBytes)
   }
 
-  /// Hashes everything that was loaded, replaces what does not match, and puts parts of chunks into the window.
+  /// Hashes everything that was loaded, replaces what does not match, and puts parts of chunks into the
+  /// window.
   private func verify(_ pending: [Pending], _ loaded: inout Loaded, _ context: Context) throws {
     let window = loaded.window
     let whole = pending.filter { $0.buffer === window.buffer }

@@ -1,10 +1,11 @@
 import CasyncFormat
 import CasyncIO
 
-/// Keeps the index of what was got onto each device, so that the next update knows its seed without reading it.
+/// Keeps the index of what was got onto each device, so that the next update knows its seed without reading
+/// it.
 ///
-/// An index is removed before the first write to its device and stored after the last flush. A directory that cannot be
-/// used is no error: then seeds are cut.
+/// An index is removed before the first write to its device and stored after the last flush. A directory that
+/// cannot be used is no error: then seeds are cut.
 struct StateDirectory {
   let path: String
 

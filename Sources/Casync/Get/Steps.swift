@@ -1,7 +1,8 @@
 import CasyncFormat
 import CasyncIO
 
-/// A stretch of the image that is filled in memory and written in one go: whole chunks, and what pads them to blocks.
+/// A stretch of the image that is filled in memory and written in one go: whole chunks, and what pads them to
+/// blocks.
 struct Slab: Sendable {
   /// The bytes to fill.
   let range: Range<UInt64>
@@ -18,7 +19,8 @@ struct Slab: Sendable {
   }
 }
 
-/// Whole chunks that lie behind one another in a seed as in the image, and whose blocks the target can share with it.
+/// Whole chunks that lie behind one another in a seed as in the image, and whose blocks the target can share
+/// with it.
 struct CloneRun: Sendable {
   /// Number of the seed, and where the run starts in it.
   let seed: Int
@@ -36,9 +38,9 @@ enum Step {
 
 /// Turns a plan into steps for one region of the target.
 ///
-/// Chunks in place are left alone, long runs of zeros become one step, the rest is filled. What a block that is written
-/// holds besides new bytes, the slab takes from the target. Zeros and chunks in place that are shorter than that is
-/// worth are filled like data.
+/// Chunks in place are left alone, long runs of zeros become one step, the rest is filled. What a block that
+/// is written holds besides new bytes, the slab takes from the target. Zeros and chunks in place that are
+/// shorter than that is worth are filled like data.
 struct Steps: IteratorProtocol {
   /// Bytes in a slab; one chunk may be longer.
   static let slabLength = 1 << 20
@@ -60,7 +62,8 @@ struct Steps: IteratorProtocol {
   /// Data that waits for what follows it: `end` is not yet a block boundary.
   private var data: Range<UInt64>?
 
-  /// - Parameter region: in offsets of the image; starts at a block boundary and ends at one or with the image.
+  /// - Parameter region: in offsets of the image; starts at a block boundary and ends at one or with the
+  ///   image.
   init(_ plan: Plan, target: Target, region: Range<UInt64>, cloneable: Set<Int> = []) {
     index = plan.index
     sources = plan.sources
@@ -112,7 +115,8 @@ struct Steps: IteratorProtocol {
     }
   }
 
-  /// Whether a run of data of `count` chunks is looked at by itself: it is long, or what follows can be cloned.
+  /// Whether a run of data of `count` chunks is looked at by itself: it is long, or what follows can be
+  /// cloned.
   private func endsDataRun(_ count: Int) -> Bool {
     count >= 4096 || !cloneable.isEmpty && cloneRun() != nil
   }

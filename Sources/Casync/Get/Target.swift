@@ -1,10 +1,11 @@
 import CasyncIO
 import Synchronization
 
-/// What an image is written onto: a device, a file, standard output, or an NBD export. Blocks; shared by the workers.
+/// What an image is written onto: a device, a file, standard output, or an NBD export. Blocks; shared by the
+/// workers.
 ///
-/// All offsets are those of the image; `base` is the one that lies at the target's first byte (a partition of the image
-/// taken alone starts somewhere inside it).
+/// All offsets are those of the image; `base` is the one that lies at the target's first byte (a partition of
+/// the image taken alone starts somewhere inside it).
 final class Target: Sendable {
   enum Kind: Sendable, Equatable {
     case device, file, export, stream
@@ -141,7 +142,8 @@ extension Target {
   /// Whether anything was written.
   var wasWritten: Bool { changed.load(ordering: .relaxed) }
 
-  /// Writes `range`, whole blocks, out of the window. A stream must be written in order, and takes only bytes.
+  /// Writes `range`, whole blocks, out of the window. A stream must be written in order, and takes only
+  /// bytes.
   func write(_ range: Range<UInt64>, from window: Window) throws {
     changed.store(true, ordering: .relaxed)
     var place = window.place(range)

@@ -147,8 +147,8 @@ extension OpenedTarget {
   }
 }
 
-/// The file that an image grows in, `.NAME.casync-part` beside its name: kept when the job is interrupted, so that the
-/// same command goes on where it stopped.
+/// The file that an image grows in, `.NAME.casync-part` beside its name: kept when the job is interrupted, so
+/// that the same command goes on where it stopped.
 final class PartFile {
   let file: File
   /// Whether an earlier run left something in it.

@@ -3,8 +3,8 @@ import CasyncIO
 
 /// Memory that stands for a stretch of an image: the byte at `offset` of the image lies at `offset - start`.
 ///
-/// `start` is a multiple of 4096 from the target's first byte and the memory is aligned alike, so that whole blocks of
-/// it can be read and written past the page cache.
+/// `start` is a multiple of 4096 from the target's first byte and the memory is aligned alike, so that whole
+/// blocks of it can be read and written past the page cache.
 struct Window: Sendable {
   let buffer: Buffer
   let start: UInt64

@@ -4,7 +4,8 @@ import CasyncIO
 import CasyncStore
 
 extension DiffRequest {
-  /// Compares two indexes, as a whole and by partition where the new image has a table that can be read. Blocks.
+  /// Compares two indexes, as a whole and by partition where the new image has a table that can be read.
+  /// Blocks.
   /// - Throws: `JobError`, `SystemError`, `StoreError`.
   public func run(_ progress: Progress) throws -> DiffSummary {
     let opener = Stores(connection, progress.cancellation)
@@ -30,7 +31,8 @@ extension DiffRequest {
     _ old: Index, _ new: Index, _ opener: Stores
   ) throws -> [(name: String, new: Range<UInt64>, old: Range<UInt64>)] {
     guard !stores.isEmpty, new.count > 0 else { return [] }
-    // Without the first chunks of an image, as when the store has been collected, there is only the whole to tell of.
+    // Without the first chunks of an image, as when the store has been collected, there is only the whole to
+    // tell of.
     guard let fetcher = try? ChunkFetcher(stores: stores, cache: nil, opener),
       let layout = try? ImageHead.layout(of: new, fetcher), layout.table != nil
     else { return [] }
@@ -52,7 +54,8 @@ private struct Comparison {
   let new: Index
   let oldTable: ChunkTable
   let newTable: ChunkTable
-  /// Compressed sizes of the chunks that only the new image has, as far as a store holds them; `nil` without a store.
+  /// Compressed sizes of the chunks that only the new image has, as far as a store holds them; `nil` without
+  /// a store.
   let sizes: [ChunkID: UInt64]?
   let cancellation: Cancellation
 
@@ -85,7 +88,8 @@ private struct Comparison {
     self.sizes = sizes
   }
 
-  /// Compares what starts in `newRange` with all of the old image, and what starts in `oldRange` with all of the new.
+  /// Compares what starts in `newRange` with all of the old image, and what starts in `oldRange` with all of
+  /// the new.
   func part(_ name: String, _ newRange: Range<UInt64>, _ oldRange: Range<UInt64>) throws -> DiffSummary.Part {
     var kept = GetSummary.Share()
     var added = GetSummary.Share()

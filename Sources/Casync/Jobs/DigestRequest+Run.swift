@@ -29,8 +29,8 @@ extension DigestRequest {
     }
   }
 
-  /// The image of an index, assembled as onto standard output, but digested. SHA-512/256 whatever names the chunks, as
-  /// casync prints it.
+  /// The image of an index, assembled as onto standard output, but digested. SHA-512/256 whatever names the
+  /// chunks, as casync prints it.
   private func digestIndex(_ progress: Progress) throws -> ChunkID {
     let opener = Stores(connection, progress.cancellation)
     let index = try IndexFile.read(input, opener)

@@ -24,7 +24,8 @@ enum FileSystemSize {
     return UInt64(count) << UInt64(10 + shift)
   }
 
-  /// FAT: a jump at 0 (an MBR has code there), 55 aa at 510, sector size at 11, number of sectors at 19 (16 bits) or 32 (32 bits).
+  /// FAT: a jump at 0 (an MBR has code there), 55 aa at 510, sector size at 11, number of sectors at 19 (16
+  /// bits) or 32 (32 bits).
   private static func fat(_ head: RawSpan) -> UInt64? {
     guard head.byte(at: 0) == 0xeb || head.byte(at: 0) == 0xe9, head.byte(at: 510) == 0x55,
       head.byte(at: 511) == 0xaa,
@@ -38,8 +39,8 @@ enum FileSystemSize {
     return sectors > 0 ? sectors * sectorSize : nil
   }
 
-  /// Android boot image: "ANDROID!" at 0; sizes of kernel, ramdisk and second stage at 8, 16 and 24, page size at 36,
-  /// device tree at 40; each part fills whole pages, and so does the header of 608 bytes.
+  /// Android boot image: "ANDROID!" at 0; sizes of kernel, ramdisk and second stage at 8, 16 and 24, page
+  /// size at 36, device tree at 40; each part fills whole pages, and so does the header of 608 bytes.
   private static func androidBoot(_ head: RawSpan) -> UInt64? {
     guard head.word(at: 0) == 0x2144_494f_5244_4e41, let kernel = head.word32(at: 8),
       let ramdisk = head.word32(at: 16), let second = head.word32(at: 24), let page = head.word32(at: 36),

@@ -141,7 +141,8 @@ final class ImageInput: @unchecked Sendable {
     return try done + next(range.lowerBound + done..<range.upperBound)
   }
 
-  /// The first bytes of the stream, at most as many as `buffer` holds; they are read again afterwards as if nobody had.
+  /// The first bytes of the stream, at most as many as `buffer` holds; they are read again afterwards as if
+  /// nobody had.
   func peek(into buffer: Buffer) throws -> Int {
     guard !isSeekable else { return try read(at: 0, into: buffer, 0..<buffer.count) }
     let bytes = Buffer(count: buffer.count)

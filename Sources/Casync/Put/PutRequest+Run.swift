@@ -6,13 +6,14 @@ import Synchronization
 
 // put: input → pieces → cuts → batches of chunks → digests → known already? → compress → store → index.
 //
-// Reading and joining happen on the calling thread, everything per byte on the workers, the digest of the whole image on
-// a thread of its own. Chunks become durable in batches on another; the index appears after the last of them.
+// Reading and joining happen on the calling thread, everything per byte on the workers, the digest of the
+// whole image on a thread of its own. Chunks become durable in batches on another; the index appears after
+// the last of them.
 
 extension PutRequest {
   /// Cuts the input, stores its chunks and writes its index. Blocks until all of it is durable.
-  /// - Throws: `JobError`, `SystemError`, `StoreError`, `CompressionError`, `CancellationError`. After an error there is
-  ///   no index, and the store holds only whole chunks.
+  /// - Throws: `JobError`, `SystemError`, `StoreError`, `CompressionError`, `CancellationError`. After an
+  ///   error there is no index, and the store holds only whole chunks.
   public func run(_ progress: Progress) throws -> PutSummary {
     try run(ImageInput(input, extent: extent, progress.cancellation), progress)
   }

@@ -1,9 +1,11 @@
 import CasyncFormat
 import CasyncIO
 
-/// Decoded chunks in memory, bounded in bytes: the one not used for longest leaves first. Guarded by its owner.
+/// Decoded chunks in memory, bounded in bytes: the one not used for longest leaves first. Guarded by its
+/// owner.
 struct ChunkCache {
-  /// Who a chunk is. Two images that name the same chunk share it; an index that lies about its length shares nothing.
+  /// Who a chunk is. Two images that name the same chunk share it; an index that lies about its length shares
+  /// nothing.
   enum Key: Hashable {
     case chunk(ChunkID, length: Int)
     /// A block of a raw file.

@@ -4,13 +4,14 @@ import CasyncStore
 import CasyncIO
 import Synchronization
 
-// The random-access reader: a range of an image → its chunks → in memory? → else one load a chunk, however many ask →
-// digest compared → memory, and everybody who waits.
+// The random-access reader: a range of an image → its chunks → in memory? → else one load a chunk, however
+// many ask → digest compared → memory, and everybody who waits.
 //
-// `ImageReader` knows one image and what lies where in it. `ChunkSupply` has the memory and the threads, for all images
-// that a process serves: `--memory=` bounds what is kept beyond what readers hold at the moment. What a reader asked for
-// is loaded before what is only expected to be asked for. Zeros are known by their names and never loaded. A chunk that
-// cannot be had fails those who wait for it and nobody else; who asks again causes another attempt.
+// `ImageReader` knows one image and what lies where in it. `ChunkSupply` has the memory and the threads, for
+// all images that a process serves: `--memory=` bounds what is kept beyond what readers hold at the moment.
+// What a reader asked for is loaded before what is only expected to be asked for. Zeros are known by their
+// names and never loaded. A chunk that cannot be had fails those who wait for it and nobody else; who asks
+// again causes another attempt.
 
 /// Chunks for several images: those in memory at once, others when a thread has loaded them.
 package final class ChunkSupply: Sendable {
@@ -68,7 +69,8 @@ package final class ChunkSupply: Sendable {
     state = Mutex(State(cache: ChunkCache(limit: memory)))
   }
 
-  /// Runs `body` with a supply whose threads are gone when it returns. What nobody has begun to load by then is dropped.
+  /// Runs `body` with a supply whose threads are gone when it returns. What nobody has begun to load by then
+  /// is dropped.
   /// - Parameters:
   ///   - memory: most bytes of chunks that are kept.
   ///   - loads: most chunks that are loaded at one time.
@@ -116,7 +118,8 @@ package final class ChunkSupply: Sendable {
         read = waiting
         waiting.expect()
         let waiter = Waiter(read: waiting, place: need.place, piece: need.piece)
-        // One that is only expected so far is queued again among those that are wanted; whoever begins first loads it.
+        // One that is only expected so far is queued again among those that are wanted; whoever begins first
+        // loads it.
         if state.flights[need.load.key]?.isStarted != true { loads.append(need.load) }
         state.flights[need.load.key, default: Flight(waiters: [])].waiters.append(waiter)
       }

@@ -3,7 +3,8 @@ internal import CasyncIO
 internal import CasyncStore
 internal import Synchronization
 
-/// Random access to an image that is not there: an index and its stores, or a raw file. Shared between threads.
+/// Random access to an image that is not there: an index and its stores, or a raw file. Shared between
+/// threads.
 package final class ImageReader: Sendable {
   private enum Content: Sendable {
     case chunks(Index, ZeroChunks, ChunkFetcher)
@@ -67,8 +68,8 @@ package final class ImageReader: Sendable {
   // MARK: Reading
 
   /// The bytes in `range`.
-  /// - Parameter completion: called once, unless the pieces are returned: with the pieces, or with why they cannot be had.
-  ///   It is called on a thread that loads, or on this one, and must not block.
+  /// - Parameter completion: called once, unless the pieces are returned: with the pieces, or with why they
+  ///   cannot be had. It is called on a thread that loads, or on this one, and must not block.
   /// - Returns: the pieces in their order, when all are in memory; `nil` when they will come.
   /// - Precondition: `range` lies inside the image and is not empty.
   package func read(
@@ -84,7 +85,8 @@ package final class ImageReader: Sendable {
     return nil
   }
 
-  /// Has the chunks of `range` loaded, so that a read finds them in memory; at most half of what that may hold.
+  /// Has the chunks of `range` loaded, so that a read finds them in memory; at most half of what that may
+  /// hold.
   /// - Parameter completion: as for `read`; its pieces are none.
   /// - Returns: whether all are there already.
   package func prefetch(
@@ -184,7 +186,8 @@ package final class ImageReader: Sendable {
     }
   }
 
-  /// What `range` consists of, from its start, by the index alone: nothing is read. Of a raw file all is data.
+  /// What `range` consists of, from its start, by the index alone: nothing is read. Of a raw file all is
+  /// data.
   /// - Parameter limit: most extents. The last may end before `range` does, after 65536 chunks.
   /// - Precondition: `range` lies inside the image and is not empty.
   package func extents(in range: Range<UInt64>, limit: Int) -> [Extent] {

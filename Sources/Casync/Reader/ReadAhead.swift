@@ -1,7 +1,7 @@
 /// Notices who reads front to back, and says what such a reader will want next. Guarded by its owner.
 ///
-/// Several connections may share one sequential reader's work, so a read counts as the next of a stream when it begins
-/// near the stream's end, before or after it.
+/// Several connections may share one sequential reader's work, so a read counts as the next of a stream when
+/// it begins near the stream's end, before or after it.
 struct ReadAhead {
   private struct Stream {
     /// The greatest offset that was read.
@@ -24,7 +24,8 @@ struct ReadAhead {
   init(window: Int) { self.window = UInt64(max(0, window)) }
 
   /// Takes note of a read.
-  /// - Returns: what to load before it is asked for: nothing for a new stream, then as much as was read so far.
+  /// - Returns: what to load before it is asked for: nothing for a new stream, then as much as was read so
+  ///   far.
   mutating func next(after range: Range<UInt64>) -> Range<UInt64>? {
     clock += 1
     let found = streams.indices.first { index in

@@ -19,8 +19,8 @@ public struct ExtractTreeRequest: Sendable {
 
   /// Extracts the tree. Blocks until it is durable.
   /// - Returns: bytes of zeros that became holes.
-  /// - Throws: `JobError`, `ArchiveError`, `SystemError`, `StoreError`, `CancellationError`. After an error what was
-  ///   extracted so far is there, each file whole; the same request run again completes it.
+  /// - Throws: `JobError`, `ArchiveError`, `SystemError`, `StoreError`, `CancellationError`. After an error
+  ///   what was extracted so far is there, each file whole; the same request run again completes it.
   public func run(_ progress: Progress) throws -> UInt64 {
     try FileSystem.makeDirectory(directory)
     let target = try File.open(directory, .directory)

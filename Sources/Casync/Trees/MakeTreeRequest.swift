@@ -4,7 +4,8 @@ public import CasyncFormat
 import CasyncIO
 import Synchronization
 
-// make of a tree: directory → TreeEncoder (a thread of its own) → ByteChannel → the pipeline of put, or the archive's file.
+// make of a tree: directory → TreeEncoder (a thread of its own) → ByteChannel → the pipeline of put, or the
+// archive's file.
 
 /// Archive a directory tree and cut the archive into a store: `put`, with a tree for an image.
 public struct MakeTreeRequest: Sendable {
@@ -71,7 +72,8 @@ final class OutputFile {
   private let file: File
   private var isFinished = false
 
-  /// - Parameter mode: permission bits of what it is made from; it gets the read and write bits, less the umask.
+  /// - Parameter mode: permission bits of what it is made from; it gets the read and write bits, less the
+  ///   umask.
   init(_ path: String, mode: UInt32) throws {
     self.path = path
     file =

@@ -1,10 +1,11 @@
 internal import Casync
 internal import CasyncIO
 
-/// One client of the server: its socket, its session, and what is under way for it. Used by the server's thread alone.
+/// One client of the server: its socket, its session, and what is under way for it. Used by the server's
+/// thread alone.
 final class NBDConnection {
-  /// No more is taken from a client for whom so many bytes are being loaded or wait to be sent. One request more may
-  /// come on top.
+  /// No more is taken from a client for whom so many bytes are being loaded or wait to be sent. One request
+  /// more may come on top.
   private static let byteLimit = 16 << 20
   /// Nor with so many requests being loaded.
   private static let requestLimit = 256

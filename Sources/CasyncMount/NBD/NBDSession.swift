@@ -4,10 +4,11 @@ internal import CasyncIO
 //
 //   socket → NBDSession: handshake, options, requests → Action → ImageReader → pieces → ReplyQueue → socket
 //
-// NBDSession is a value without I/O: it takes what a client sent and gives actions, one at a time, so that the server
-// stops taking when enough is under way. NBDServer owns the sockets: one thread waits for all of them, takes requests,
-// answers what is in memory at once and the rest in the order in which it is loaded. Everything a client can make us
-// keep is bounded; a client that breaks the protocol loses its own connection.
+// NBDSession is a value without I/O: it takes what a client sent and gives actions, one at a time, so that
+// the server stops taking when enough is under way. NBDServer owns the sockets: one thread waits for all of
+// them, takes requests, answers what is in memory at once and the rest in the order in which it is loaded.
+// Everything a client can make us keep is bounded; a client that breaks the protocol loses its own
+// connection.
 
 /// One connection of an NBD client: the protocol as a state machine without I/O.
 package struct NBDSession {
@@ -101,7 +102,8 @@ package struct NBDSession {
     unsafe bytes.withUnsafeBytes { unsafe input.append(contentsOf: $0) }
   }
 
-  /// The next thing to do; `nil` when more bytes are needed for one. After `.finish` and `.abort` there is none.
+  /// The next thing to do; `nil` when more bytes are needed for one. After `.finish` and `.abort` there is
+  /// none.
   package mutating func next() -> Action? {
     while true {
       if let action = pending.popFirst() { return action }

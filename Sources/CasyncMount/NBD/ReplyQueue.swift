@@ -2,7 +2,8 @@ package import Casync
 internal import CasyncFormat
 package import CasyncIO
 
-/// What is to be sent to a client, in order: short things copied together, long ones where they lie in memory.
+/// What is to be sent to a client, in order: short things copied together, long ones where they lie in
+/// memory.
 package struct ReplyQueue {
   /// Pieces up to this length are copied.
   private static let copyLimit = 8 << 10

@@ -33,8 +33,8 @@ struct HTTPResponse: Sendable {
   let isMultiplexed: Bool
 }
 
-/// One exchange with a server: a handle of libcurl with what it received. Used by the client's thread alone; the object
-/// does not move or go while the exchange is under way, since libcurl holds its address.
+/// One exchange with a server: a handle of libcurl with what it received. Used by the client's thread alone;
+/// the object does not move or go while the exchange is under way, since libcurl holds its address.
 @safe final class CurlTransfer {
   fileprivate let handle: UnsafeMutableRawPointer
   private let message = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
@@ -133,8 +133,8 @@ struct HTTPResponse: Sendable {
 
   private static let receive: curl_write_callback = { bytes, size, count, address in
     guard let bytes = unsafe bytes, let address = unsafe address else { return 0 }
-    // SAFETY: the address is that of the transfer, which is held until libcurl has let go of it; the bytes are libcurl's
-    // for the duration of this call.
+    // SAFETY: the address is that of the transfer, which is held until libcurl has let go of it; the bytes
+    // are libcurl's for the duration of this call.
     let transfer = unsafe Unmanaged<CurlTransfer>.fromOpaque(address).takeUnretainedValue()
     return unsafe transfer.take(UnsafeRawBufferPointer(start: bytes, count: size * count))
   }

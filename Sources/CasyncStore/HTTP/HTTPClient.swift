@@ -7,7 +7,8 @@ internal import Synchronization
 //                         ↑                        ↘ reset, truncated, 408, 429, 5xx: again, after a pause
 //                         └──────── pause ─────────┘
 //
-// All exchanges are carried on by one thread, `HTTPLoop`. A request that somebody waits for goes before the others.
+// All exchanges are carried on by one thread, `HTTPLoop`. A request that somebody waits for goes before the
+// others.
 
 /// What a request came to, after all its tries.
 enum HTTPAnswer: Sendable {
@@ -17,7 +18,8 @@ enum HTTPAnswer: Sendable {
   case cancelled
 }
 
-/// A client for HTTP and HTTPS: many requests at one time, over few connections. All calls may be made by any thread.
+/// A client for HTTP and HTTPS: many requests at one time, over few connections. All calls may be made by any
+/// thread.
 final class HTTPClient: Sendable {
   private let mailbox: HTTPMailbox
   private let thread: Threads

@@ -3,10 +3,10 @@ internal import Glibc
 
 /// The thread that carries on all exchanges of a client.
 ///
-/// The number of exchanges at one time starts small and grows by one with each answer as long as there is more to ask,
-/// so that it doubles in the time of a round trip; a server that is overloaded or does not answer makes it shrink. The
-/// bytes that answers may take until they are used are bounded too; what somebody waits for is exempt, so that what
-/// holds the bytes cannot wait for what they keep back.
+/// The number of exchanges at one time starts small and grows by one with each answer as long as there is
+/// more to ask, so that it doubles in the time of a round trip; a server that is overloaded or does not
+/// answer makes it shrink. The bytes that answers may take until they are used are bounded too; what somebody
+/// waits for is exempt, so that what holds the bytes cannot wait for what they keep back.
 struct HTTPLoop {
   /// Connections to one server that does not multiplex.
   static let connectionLimit = 24

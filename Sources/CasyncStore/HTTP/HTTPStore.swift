@@ -1,7 +1,8 @@
 package import CasyncFormat
 package import CasyncIO
 
-/// A store behind a web server: static files under the names that they have in a local store, compressed ones only.
+/// A store behind a web server: static files under the names that they have in a local store, compressed ones
+/// only.
 package final class HTTPStore: ChunkStore {
   package let name: String
   package let isRemote = true
@@ -31,7 +32,8 @@ package final class HTTPStore: ChunkStore {
 
   private func url(_ id: ChunkID) -> String { "\(base)/\(LocalStore.name(of: id))\(suffix)" }
 
-  /// The most bytes that a chunk of `length` bytes takes compressed: what does not compress grows by less than a 64th.
+  /// The most bytes that a chunk of `length` bytes takes compressed: what does not compress grows by less
+  /// than a 64th.
   private static func limit(_ length: Int) -> Int { min(ChunkSizes.limit - 1, length + length / 64 + 4096) }
 
   package func request(_ id: ChunkID, length: Int, onMiss: (@Sendable () -> Void)?) -> ChunkRequest? {
