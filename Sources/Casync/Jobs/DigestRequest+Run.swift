@@ -36,20 +36,9 @@ extension DigestRequest {
     let index = try IndexFile.read(input, opener)
     let digest = Mutex(StreamDigest(.sha512_256))
     guard index.count > 0 else { return digest.withLock { $0.copy() }.finish() }
-    progress.begin(.working, total: index.size)
-    let target = Target(streamTo: "the digest", base: 0) { bytes in digest.withLock { $0.update(bytes) } }
     let fetcher = try ChunkFetcher(stores: stores, cache: nil, opener)
-    let plan = Plan(index, zeros: ZeroChunks(of: index))
-    let old = OldContent(target)
-    let loader = SlabLoader(index: index, target: target, old: old, seeds: [], fetcher: fetcher)
-    let count = WorkerPool<SlabLoader.Context>.processorCount
-    try WorkerPool.with(count: count, context: { loader.context() }) { workers in
-      try WorkerPool<Void>.with(count: 1, context: {}) { writers in
-        var assembler = Assembler(
-          target: target, old: old, loader: loader, workers: workers, writers: writers, progress: progress,
-          plan: plan, summary: GetSummary())
-        try assembler.fill(0..<index.size)
-      }
+    try Assembler.stream(index, fetcher, to: "the digest", progress) { bytes in
+      digest.withLock { $0.update(bytes) }
     }
     return digest.withLock { $0.copy() }.finish()
   }

@@ -37,7 +37,7 @@ public enum TreeSource: Sendable {
       let fetcher = try ChunkFetcher(
         stores: stores, cache: nil, Stores(ConnectionSettings(), progress.cancellation))
       try ByteChannel.run { channel in
-        try Self.assemble(index, fetcher, progress) { try channel.write($0) }
+        try Assembler.stream(index, fetcher, to: "the archive", progress) { try channel.write($0) }
       } consume: { channel in
         try channel.forEach(body)
       }
@@ -59,27 +59,6 @@ public enum TreeSource: Sendable {
       try body(buffer.bytes.extracting(0..<count))
       progress.advance(count)
       if count < buffer.count { return }
-    }
-  }
-
-  /// Assembles the stream of an index, front to back.
-  private static func assemble(
-    _ index: Index, _ fetcher: ChunkFetcher, _ progress: Progress,
-    _ sink: @escaping @Sendable (RawSpan) throws -> Void
-  ) throws {
-    progress.begin(.working, total: index.size)
-    let target = Target(streamTo: "the archive", base: 0, sink)
-    let plan = Plan(index, zeros: ZeroChunks(of: index))
-    let old = OldContent(target)
-    let loader = SlabLoader(index: index, target: target, old: old, seeds: [], fetcher: fetcher)
-    let count = WorkerPool<SlabLoader.Context>.processorCount
-    try WorkerPool.with(count: count, context: { loader.context() }) { workers in
-      try WorkerPool<Void>.with(count: 1, context: {}) { writers in
-        var assembler = Assembler(
-          target: target, old: old, loader: loader, workers: workers, writers: writers, progress: progress,
-          plan: plan, summary: GetSummary())
-        try assembler.fill(0..<index.size)
-      }
     }
   }
 }
