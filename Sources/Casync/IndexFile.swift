@@ -1,3 +1,4 @@
+import CasyncChunking
 import CasyncFormat
 import CasyncIO
 import CasyncStore
@@ -44,6 +45,7 @@ final class IndexFileWriter {
   private let path: String
   private let file: File
   private var encoder = IndexEncoder()
+  private var digest = StreamDigest(.sha256)
   private var pending: [UInt8]
   private var isFinished = false
 
@@ -79,17 +81,22 @@ final class IndexFileWriter {
   private func write() throws {
     let bytes = pending
     pending = []
+    digest.update(bytes.rawSpan)
     try file.writeNext(bytes.rawSpan)
   }
 
   /// Writes the tail, makes the file durable and gives it its name.
-  func finish() throws {
+  /// - Returns: SHA-256 of the whole index.
+  @discardableResult
+  func finish() throws -> ChunkID {
     encoder.appendTail(to: &pending)
     try write()
-    guard path != "-" else { return }
-    try file.sync()
-    try FileSystem.rename(file.path, to: path)
-    isFinished = true
-    try FileSystem.syncParent(of: path)
+    if path != "-" {
+      try file.sync()
+      try FileSystem.rename(file.path, to: path)
+      isFinished = true
+      try FileSystem.syncParent(of: path)
+    }
+    return digest.copy().finish()
   }
 }

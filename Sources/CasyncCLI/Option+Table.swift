@@ -75,6 +75,7 @@ extension Option {
     ours(
       .size, .text("SIZE|filesystem"), for: [.put],
       "put so much of a device, or as far as its file system goes (all of it)"),
+    ours(.imageDigest, .flag, for: [.put], "print the image's digest, as make does, not the index's"),
     ours(.seedIndex, .path("FILE"), for: [.get], "the index of the --seed before it"),
     ours(.partition, .count, for: [.get], "take only this partition of a disk image"),
     ours(.inPlace, .flag, for: [.get], "update an existing file where it stands"),

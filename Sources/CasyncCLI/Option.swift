@@ -30,6 +30,7 @@ struct Option: Sendable {
     case chunker
     case compressionLevel = "compression-level"
     case size
+    case imageDigest = "image-digest"
     case seedIndex = "seed-index"
     case partition
     case inPlace = "in-place"

@@ -12,6 +12,7 @@ extension Session {
     request.chunker = try chunker()
     request.digest = digestAlgorithm ?? .sha256
     request.extent = try extent()
+    request.digestsImage = arguments.has(.imageDigest)
     try setOptions(of: &request)
     return try job(
       resume: "the chunks stored so far are kept; the same command goes on from there", request.run
@@ -21,7 +22,7 @@ extension Session {
         // The index on standard output leaves no room for anything else there.
         index == "-" ? Console.write(summary.json.text + "\n") : try print(summary.json)
       } else {
-        index == "-" ? Console.write(summary.digest.hex + "\n") : try print(summary.digest.hex + "\n")
+        try printDigest(summary.printedDigest, besides: index)
         console.info(summary.table)
       }
       return 0
@@ -44,14 +45,20 @@ extension Session {
     request.digest = digestAlgorithm ?? .sha512_256
     request.extent = try fileKind(arguments.operand(1)) == .blockDevice ? .fileSystem : .whole
     request.flags = Features.flags(for: arguments, digest: request.digest)
+    request.digestsImage = true
     try setOptions(of: &request)
     notifyReady()
     if isVerbose { console.info(ReferenceLines.beforeMake(request)) }
     return try job(request.run) { summary in
       if isVerbose { console.info(ReferenceLines.afterMake(summary)) }
-      index == "-" ? Console.write(summary.digest.hex + "\n") : try print(summary.digest.hex + "\n")
+      try printDigest(summary.printedDigest, besides: index)
       return 0
     }
+  }
+
+  /// The digest goes to standard output unless what was made is there.
+  func printDigest(_ digest: ChunkID, besides output: String) throws {
+    output == "-" ? Console.write(digest.hex + "\n") : try print(digest.hex + "\n")
   }
 
   /// What `make` is to make; refuses what it cannot.
@@ -134,6 +141,11 @@ extension Session {
     }
     request.workers = arguments.count(.workers)
   }
+}
+
+extension PutSummary {
+  /// The digest of the image if it was made, else that of the index.
+  var printedDigest: ChunkID { imageDigest ?? indexDigest }
 }
 
 extension ChunkSizes {

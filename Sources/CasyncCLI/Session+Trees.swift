@@ -15,7 +15,10 @@ extension Session {
     notifyReady()
     guard isIndex else {
       let request = MakeArchiveRequest(directory: directory, archive: output, options: options)
-      return try job(request.run) { digest in try reportMade(digest, output) }
+      return try job(request.run) { digest in
+        try printDigest(digest, besides: output)
+        return 0
+      }
     }
     var request = PutRequest(input: directory, index: output, store: try store(beside: operand))
     request.chunker = .buzhash(try ChunkSizes.parse(arguments.value(.chunkSize) ?? "auto"))
@@ -25,14 +28,9 @@ extension Session {
     if isVerbose { console.info(ReferenceLines.beforeMake(request)) }
     return try job(MakeTreeRequest(put: request, options: options).run) { summary in
       if isVerbose { console.info(ReferenceLines.afterMake(summary)) }
-      return try reportMade(summary.digest, output)
+      try printDigest(summary.printedDigest, besides: output)
+      return 0
     }
-  }
-
-  /// The digest goes to standard output unless the result is there.
-  private func reportMade(_ digest: ChunkID, _ output: String) throws -> Int32 {
-    output == "-" ? Console.write(digest.hex + "\n") : try print(digest.hex + "\n")
-    return 0
   }
 
   /// A directory that is archived.

@@ -6,7 +6,8 @@ internal import CasyncFormat
 extension PutSummary {
   var json: JSON {
     .object([
-      "digest": .string(digest.hex),
+      "indexDigest": .string(indexDigest.hex),
+      "digest": .optional(imageDigest) { .string($0.hex) },
       "size": .integer(size),
       "chunks": .count(chunks),
       "zeroChunks": .count(zeroChunks),

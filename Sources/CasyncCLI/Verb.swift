@@ -35,7 +35,7 @@ enum Verb: String, CaseIterable, Sendable {
       text: """
         INPUT is a file, a block device, - for standard input, or an NBD URI (nbd://,
         nbd+unix://). Its chunks go to the store, then INDEX.caibx appears (- is standard
-        output). The image's digest is printed on standard output, a summary on standard
+        output). The index's SHA-256 is printed on standard output, a summary on standard
         error. Holes are not read. Interrupted: what was stored is used next time.
         """),
     .get: Description(

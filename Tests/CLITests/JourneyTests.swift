@@ -50,14 +50,17 @@ final class JourneyTests {
   func roundTrip() throws {
     let put = try casync("put image.caibx image")
     #expect(put.status == 0)
-    let digest = try Command.run("sha256sum", [directory + "/image"]).output.prefix(64)
+    let digest = try Command.run("sha256sum", [directory + "/image.caibx"]).output.prefix(64)
     #expect(put.output == digest + "\n")
+    let whole = try Command.run("sha256sum", [directory + "/image"]).output.prefix(64)
+    #expect(try casync("put --image-digest whole.caibx image").output == whole + "\n")
     #expect(put.errors.hasPrefix("       ") && put.errors.contains("\nnew  "))
     let again = try casync("put pipe.caibx - --json", input: content("image"))
     #expect(again.errors == "")
     #expect(
       try keys(again.output) == [
-        "digest", "size", "chunks", "zeroChunks", "zeroBytes", "holeBytes", "newChunks", "newBytes",
+        "indexDigest", "digest", "size", "chunks", "zeroChunks", "zeroBytes", "holeBytes", "newChunks",
+        "newBytes",
         "storedBytes",
         "seconds",
       ])

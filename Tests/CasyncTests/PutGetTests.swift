@@ -24,11 +24,13 @@ struct PutGetTests {
       let put = try scratch.put(image) {
         $0.chunker = Self.chunkers[chunker]
         $0.digest = algorithm
+        $0.digestsImage = true
         $0.compression = compression
         $0.compressionLevel = compression == .xz ? 0 : nil
       }
       let index = try scratch.index()
-      #expect(put.digest == digest(image, algorithm))
+      #expect(put.imageDigest == digest(image, algorithm))
+      #expect(try put.indexDigest == digest(scratch.bytes("image.index")))
       #expect(put.size == UInt64(image.count))
       #expect(put.chunks == index.count)
       #expect(index.size == put.size)
@@ -48,8 +50,8 @@ struct PutGetTests {
   @Test("nothing has an index of no chunks, no store, and is got as an empty file")
   func empty() throws {
     let scratch = try Scratch()
-    let put = try scratch.put([])
-    #expect(put.digest == digest([]))
+    let put = try scratch.put([]) { $0.digestsImage = true }
+    #expect(put.imageDigest == digest([]))
     #expect(put.chunks == 0)
     #expect(!scratch.exists("store"))
     try scratch.get(to: "target", stores: [])
@@ -66,7 +68,8 @@ struct PutGetTests {
     let second = try scratch.put(image, "b")
     #expect(second.newChunks == 0)
     #expect(second.storedBytes == 0)
-    #expect(second.digest == first.digest)
+    #expect(second.indexDigest == first.indexDigest)
+    #expect(second.imageDigest == nil)
     #expect(try scratch.bytes("a.index") == scratch.bytes("b.index"))
     image[450_000] ^= 1
     let third = try scratch.put(image, "c")

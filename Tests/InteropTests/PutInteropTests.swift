@@ -33,8 +33,8 @@ extension SystemTests {
       "puts with the digest and the chunker of casync what casync makes", arguments: ["sha256", "sha512-256"])
     func sameAsMake(digest: String) throws {
       let our = try ours(
-        "put", "--store=\(scratch("ours"))", "--chunker=buzhash", "--digest=\(digest)", scratch("ours.caibx"),
-        images.newSlice
+        "put", "--store=\(scratch("ours"))", "--chunker=buzhash", "--digest=\(digest)", "--image-digest",
+        scratch("ours.caibx"), images.newSlice
       ).succeeds()
       let their = try theirs(
         "make", "--store=\(scratch("theirs"))", "--digest=\(digest)", scratch("theirs.caibx"), images.newSlice

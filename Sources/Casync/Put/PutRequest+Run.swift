@@ -6,8 +6,8 @@ import Synchronization
 
 // put: input → pieces → cuts → batches of chunks → digests → known already? → compress → store → index.
 //
-// Reading and joining happen on the calling thread, everything per byte on the workers, the digest of the
-// whole image on a thread of its own. Chunks become durable in batches on another; the index appears after
+// Reading and joining happen on the calling thread, everything per byte on the workers; the digest of the
+// whole image, where it is wanted, on a thread of its own. Chunks become durable in batches on another; the index appears after
 // the last of them.
 
 extension PutRequest {
@@ -25,16 +25,13 @@ extension PutRequest {
       index, flags: headerFlags, chunker: chunker, mode: input.mode)
     progress.begin(.working, total: input.size ?? 0)
     var tally = Tally()
-    let imageDigest: ChunkID
-    if input.size == 0 {
-      // casync makes no store for an image of no chunks.
-      imageDigest = StreamDigest(digest).finish()
-    } else {
-      imageDigest = try store(input, index, progress, &tally)
-    }
-    try index.finish()
+    let imageDigest = digestsImage ? ImageDigest(digest) : nil
+    // casync makes no store for an image of no chunks.
+    if input.size != 0 { try store(input, index, imageDigest, progress, &tally) }
+    let indexDigest = try index.finish()
     return PutSummary(
-      digest: imageDigest, size: tally.size, chunks: index.count, zeroChunks: tally.zeroChunks,
+      indexDigest: indexDigest, imageDigest: imageDigest?.finish(), size: tally.size, chunks: index.count,
+      zeroChunks: tally.zeroChunks,
       zeroBytes: tally.zeroBytes, holeBytes: tally.holeBytes, newChunks: tally.newChunks,
       newBytes: tally.newBytes,
       storedBytes: tally.storedBytes, duration: start.duration(to: .now))
@@ -47,11 +44,11 @@ extension PutRequest {
   }
 
   private func store(
-    _ input: ImageInput, _ index: IndexFileWriter, _ progress: Progress, _ tally: inout Tally
-  ) throws -> ChunkID {
+    _ input: ImageInput, _ index: IndexFileWriter, _ imageDigest: ImageDigest?, _ progress: Progress,
+    _ tally: inout Tally
+  ) throws {
     let writer = try StoreWriter(LocalStore.create(store))
     let worker = try ChunkStorer(self, writer)
-    let whole = ImageDigest(digest)
     let stream = ChunkStream(chunker: chunker, cancellation: progress.cancellation)
     let count = workers ?? WorkerPool<ChunkStorer.Context>.processorCount
     try WorkerPool<Void>.with(count: 1, context: {}) { digesting in
@@ -59,7 +56,7 @@ extension PutRequest {
         var commit: Job<Void>?
         tally.holeBytes = try WorkerPool.with(count: count, context: { worker.context() }) { pool in
           try stream.cut(input, pool: pool) { piece in
-            whole.add(piece, on: digesting)
+            imageDigest?.add(piece, on: digesting)
           } work: { context, batch in
             try worker.store(batch, context)
           } inOrder: { chunks in
@@ -78,9 +75,8 @@ extension PutRequest {
       }
       progress.begin(.flushing, total: 0)
       try writer.close()
-      try whole.wait()
+      try imageDigest?.wait()
     }
-    return whole.finish()
   }
 }
 

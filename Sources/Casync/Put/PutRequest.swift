@@ -29,6 +29,8 @@ public struct PutRequest: Sendable {
   public var flags: FeatureFlags?
   /// Threads that search, digest and compress; `nil` is one for each processor.
   public var workers: Int?
+  /// Whether the whole image gets a digest of its own: a pass over all of it that no second core can share.
+  public var digestsImage = false
 
   public init(input: String, index: String, store: String) {
     self.input = input
@@ -39,8 +41,10 @@ public struct PutRequest: Sendable {
 
 /// What `put` did.
 public struct PutSummary: Sendable {
-  /// Digest of the whole image.
-  public let digest: ChunkID
+  /// SHA-256 of the index, which names the image: whoever pins it pins every byte.
+  public let indexDigest: ChunkID
+  /// Digest of the whole image, if it was asked for.
+  public let imageDigest: ChunkID?
   /// Length of the image in bytes.
   public let size: UInt64
   /// Chunks in the index.

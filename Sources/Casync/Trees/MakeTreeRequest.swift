@@ -25,6 +25,7 @@ public struct MakeTreeRequest: Sendable {
     var put = put
     put.flags = options.features
     put.digest = options.features.digest
+    put.digestsImage = true
     let cancellation = progress.cancellation
     return try ByteChannel.run { [put, options] channel in
       try TreeEncoder(options, cancellation) { try channel.write($0) }.encode(put.input)
