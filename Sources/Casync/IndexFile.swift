@@ -8,7 +8,7 @@ enum IndexFile {
   /// The longest index that is read: 2^27 chunks, 5 GiB.
   private static let limit = (1 << 27) * 40 + 104
 
-  /// Reads the index at a path, standard input (`-`), or, with somebody who opens them, a URL. Blocks.
+  /// Reads the index at a path, standard input (`-`), or, with somebody who reaches them, elsewhere. Blocks.
   /// - Throws: `JobError` (damaged) that names the file and the byte, `SystemError`, `StoreError`.
   static func read(_ location: String, _ opener: Stores? = nil) throws -> Index {
     let path = Stores.name(location)
@@ -25,10 +25,10 @@ enum IndexFile {
 
 extension IndexFile {
   private static func bytes(of location: String, _ opener: Stores?) throws -> [UInt8] {
-    guard let opener, Stores.isRemote(location) else {
+    guard let opener, Location(location).isRemote else {
       return try (location == "-" ? File.standardInput : File.open(location)).readAll(limit: limit)
     }
-    let bytes = try opener.download(location, limit: limit)
+    let bytes = try opener.read(location, limit: limit)
     guard !HTTPStore.isWebPage(bytes) else {
       throw JobError(
         .damaged,
@@ -42,31 +42,46 @@ extension IndexFile {
 /// Writes an index while its chunks become known; it appears under its name only when it is whole and
 /// durable.
 final class IndexFileWriter {
-  private let path: String
-  private let file: File
+  private enum Output {
+    case standardOutput
+    case file(File)
+    case remote(Stores)
+  }
+
+  private let location: String
+  private let output: Output
   private var encoder = IndexEncoder()
   private var digest = StreamDigest(.sha256)
   private var pending: [UInt8]
+  /// What goes elsewhere is kept until it is whole.
+  private var pieces: [[UInt8]] = []
   private var isFinished = false
 
   /// - Parameters:
-  ///   - path: where the index will be; `-` writes it to standard output.
+  ///   - location: where the index will be; `-` writes it to standard output.
   ///   - mode: permission bits of what was cut; the index gets the read and write bits of them, less the
   ///     umask.
-  init(_ path: String, flags: FeatureFlags, chunker: Chunker, mode: UInt32) throws {
-    self.path = path
+  ///   - opener: who reaches what is not local; without one `location` is a path.
+  init(_ location: String, flags: FeatureFlags, chunker: Chunker, mode: UInt32, _ opener: Stores? = nil)
+    throws
+  {
+    self.location = location
     pending = IndexEncoder.header(flags: flags, chunker: chunker)
-    if path == "-" {
-      file = .standardOutput
+    if location == "-" {
+      output = .standardOutput
+    } else if let opener, Location(location).isRemote {
+      output = .remote(opener)
     } else {
-      file = try FileSystem.createTemporary(
-        in: FileSystem.parent(of: path), prefix: ".#\(FileSystem.name(of: path))", mode: mode & 0o666)
+      output = .file(
+        try FileSystem.createTemporary(
+          in: FileSystem.parent(of: location), prefix: ".#\(FileSystem.name(of: location))",
+          mode: mode & 0o666))
     }
   }
 
   deinit {
     // Reached unfinished only after a failure, whose error is the one to report.
-    if !isFinished, path != "-" { _ = try? FileSystem.remove(file.path) }
+    if !isFinished, case .file(let file) = output { _ = try? FileSystem.remove(file.path) }
   }
 
   /// Number of chunks so far.
@@ -82,20 +97,27 @@ final class IndexFileWriter {
     let bytes = pending
     pending = []
     digest.update(bytes.rawSpan)
-    try file.writeNext(bytes.rawSpan)
+    switch output {
+    case .standardOutput: try File.standardOutput.writeNext(bytes.rawSpan)
+    case .file(let file): try file.writeNext(bytes.rawSpan)
+    case .remote: pieces.append(bytes)
+    }
   }
 
-  /// Writes the tail, makes the file durable and gives it its name.
+  /// Writes the tail, makes the index durable and gives it its name.
   /// - Returns: SHA-256 of the whole index.
   @discardableResult
   func finish() throws -> ChunkID {
     encoder.appendTail(to: &pending)
     try write()
-    if path != "-" {
+    switch output {
+    case .standardOutput: break
+    case .remote(let opener): try opener.write(pieces, to: location)
+    case .file(let file):
       try file.sync()
-      try FileSystem.rename(file.path, to: path)
+      try FileSystem.rename(file.path, to: location)
       isFinished = true
-      try FileSystem.syncParent(of: path)
+      try FileSystem.syncParent(of: location)
     }
     return digest.copy().finish()
   }

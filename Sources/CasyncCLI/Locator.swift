@@ -18,7 +18,7 @@ enum Locator: Equatable {
       self = .path(argument)
     } else if Self.isURL(argument) {
       self = .url(argument)
-    } else if let (host, path) = Self.sshParts(argument) {
+    } else if let (host, path) = Location.sshParts(argument) {
       self = .ssh(host: host, path: path)
     } else {
       self = .path(argument)
@@ -64,23 +64,9 @@ enum Locator: Equatable {
     guard rest.hasPrefix("://") else { return false }
     // nbd+unix:///… has no host; it is ours alone.
     if scheme == "nbd+unix" { return true }
-    let host = rest.dropFirst(3).prefix { isNameCharacter($0) || "@:[]".contains($0) }
+    let host = rest.dropFirst(3).prefix { Location.isNameCharacter($0) || "@:[]".contains($0) }
     let next = rest.dropFirst(3 + host.count).first
     return !host.isEmpty && (next.map { "/;?".contains($0) } ?? true)
-  }
-
-  /// `[user@]host:path`.
-  private static func sshParts(_ argument: String) -> (host: String, path: String)? {
-    guard let colon = argument.firstIndex(of: ":") else { return nil }
-    let path = argument[argument.index(after: colon)...]
-    let names = argument[..<colon].split(separator: "@", omittingEmptySubsequences: false)
-    guard !path.isEmpty, names.count <= 2, names.allSatisfy({ !$0.isEmpty && $0.allSatisfy(isNameCharacter) })
-    else { return nil }
-    return (String(argument[..<colon]), String(path))
-  }
-
-  private static func isNameCharacter(_ character: Character) -> Bool {
-    character.isASCII && (character.isLetter || character.isNumber || "._%-".contains(character))
   }
 
   // MARK: What follows from it
@@ -131,18 +117,21 @@ enum Locator: Equatable {
     switch self {
     case .standardStream: return "-"
     case .path(let path): return path
-    case .url(let url) where Stores.isRemote(url):
+    case .url(let url) where Stores.reaches(url):
       throw UsageError("the \(what) must be local, not \(Stores.name(url))")
     case .url(let url): throw Self.unsupported(what, Self.masked(url), Self.foreignURLs)
     case .ssh(let host, let path): throw Self.unsupported(what, "\(host):\(path)", "SSH addresses")
     }
   }
 
-  /// What the engine reads an index or store from: a path, or the URL of a web server.
+  /// Where the engine reads or writes an index or store: a path, or what `Stores` reaches.
   /// - Throws: `UsageError` for what lies elsewhere.
-  func readable(_ what: String) throws -> String {
-    if case .url(let url) = self, Stores.isRemote(url) { return url }
-    return try localPath(what)
+  func location(_ what: String) throws -> String {
+    switch self {
+    case .url(let url) where Stores.reaches(url): return url
+    case .ssh(let host, let path) where Stores.reaches("\(host):\(path)"): return "\(host):\(path)"
+    default: return try localPath(what)
+    }
   }
 
   /// A URL without its user and password.

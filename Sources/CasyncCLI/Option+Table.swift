@@ -6,8 +6,9 @@ extension Option {
   private static let writers: [Verb] = [.put, .make]
   private static let archivers = [Verb.make, .digest] + listers
   private static let readers: [Verb] = [.get, .extract]
-  /// What reads indexes and stores wherever they are.
-  private static let remoteReaders: [Verb] = [.get, .extract, .digest, .verify, .diff, .info, .listChunks]
+  /// What reads or writes indexes and stores wherever they are.
+  private static let remote =
+    writers + readers + listers + [.digest, .verify, .diff, .info, .listChunks, .gc, .check, .mkdev]
   private static let jobs: [Verb] = [.put, .get, .make, .extract, .digest, .verify, .diff, .gc, .check]
   private static let reporters: [Verb] = [
     .put, .get, .digest, .verify, .diff, .info, .listChunks, .gc, .check,
@@ -47,7 +48,7 @@ extension Option {
     theirs(.seed, .path("PATH"), for: readers, "a file or device to take chunks from; may be repeated"),
     theirs(.cache, .path("DIR"), for: [.get, .mkdev], "keep what is fetched here and look here first"),
     theirs(.cacheAuto, .flag, short: "c", "for archives"),
-    theirs(.rateLimit, .size, for: remoteReaders, "fetch from remote stores at most so many bytes a second"),
+    theirs(.rateLimit, .size, for: remote, "fetch from remote stores at most so many bytes a second"),
     theirs(.excludeNodump, .boolean, for: archivers, "leave out what chattr +d marks (yes)"),
     theirs(.excludeSubmounts, .boolean, for: archivers, "leave out what is mounted below (no)"),
     theirs(.excludeFile, .boolean, for: archivers, "obey .caexclude files (yes)"),
@@ -98,10 +99,10 @@ extension Option {
     ours(.memory, .size, for: [.mkdev], "keep so many bytes of chunks in memory (64M)"),
     ours(.readyFd, .count, for: [.mkdev], "write READY=1 to this descriptor when clients may connect"),
     ours(
-      .header, .text("LINE"), for: remoteReaders,
+      .header, .text("LINE"), for: remote,
       "send this header (NAME: VALUE) with each HTTP request; may be repeated"),
     ours(
-      .caCertificates, .path("FILE"), for: remoteReaders,
+      .caCertificates, .path("FILE"), for: remote,
       "trust the certificates in this file, not the system's"
     ),
     ours(

@@ -103,8 +103,8 @@ extension Session {
       return try ImageReader(file: locator.localPath("image"), number: number, supply)
     }
     return try ImageReader(
-      index: locator.localPath("index"), stores: stores(beside: image.operand),
-      cache: arguments.value(.cache).map(Self.storePath), supply)
+      index: locator.location("index"), stores: stores(beside: image.operand),
+      cache: arguments.value(.cache).map(Self.directoryPath), connection(), supply)
   }
 
   // MARK: Sockets

@@ -5,10 +5,10 @@ extension Session {
   /// `casync get INDEX TARGET`: an image onto a device or into a file.
   func get() throws -> Int32 {
     var request = GetRequest(
-      index: try readableIndex(), target: try dataPath(1, "target"),
+      index: try indexLocation(), target: try dataPath(1, "target"),
       stores: try stores(beside: arguments.operands[0]))
     request.seeds = try seeds()
-    request.cache = try arguments.value(.cache).map(Self.storePath)
+    request.cache = try arguments.value(.cache).map(Self.directoryPath)
     request.partition = arguments.count(.partition)
     request.inPlace = arguments.has(.inPlace)
     try setOptions(of: &request)
@@ -33,7 +33,7 @@ extension Session {
     let (kind, exists) = try extractKind(input, target)
     if kind != .blobIndex { return try extractTree(isIndex: kind == .archiveIndex) }
     var request = GetRequest(
-      index: try input.readable("index"), target: target,
+      index: try input.location("index"), target: target,
       stores: try extractStores(beside: arguments.operand(0)))
     request.seeds = arguments.values(.seed).map { GetRequest.Seed(path: $0) }
     request.inPlace = exists
@@ -73,7 +73,7 @@ extension Session {
 
   /// casync has one primary store: of several `--store` the last.
   private func extractStores(beside index: String) throws -> [String] {
-    try [readableStore(beside: index)] + arguments.values(.extraStore).map(Self.readableStore)
+    try [store(beside: index)] + arguments.values(.extraStore).map(Self.storeLocation)
   }
 
   private func setOptions(of request: inout GetRequest) throws {
@@ -99,7 +99,7 @@ extension Session {
           throw UsageError(
             "--seed-index=\(value) has no --seed before it", hint: "write --seed=PATH --seed-index=FILE")
         }
-        seeds[last].index = try Locator(value).readable("index")
+        seeds[last].index = try Locator(value).location("index")
       }
     }
     return seeds

@@ -23,7 +23,7 @@ extension Session {
     }
     let isIndex = kind == .blobIndex
     var request = DigestRequest(
-      input: try isIndex ? input.readable("index") : input.localPath("input"), isIndex: isIndex,
+      input: try isIndex ? input.location("index") : input.localPath("input"), isIndex: isIndex,
       stores: isIndex ? try stores(beside: operand) : [])
     request.digest = digestAlgorithm ?? .sha512_256
     request.connection = try connection()
@@ -36,7 +36,7 @@ extension Session {
 
   /// `casync verify INDEX TARGET`.
   func verify() throws -> Int32 {
-    var request = VerifyRequest(index: try readableIndex(), target: try dataPath(1, "target"))
+    var request = VerifyRequest(index: try indexLocation(), target: try dataPath(1, "target"))
     request.connection = try connection()
     request.workers = arguments.count(.workers)
     return try job(request.run) { summary in
@@ -54,7 +54,7 @@ extension Session {
   func diff() throws -> Int32 {
     let isStored = arguments.has(.store) || arguments.has(.extraStore) || environment["CASYNC_STORE"] != nil
     var request = DiffRequest(
-      old: try readableIndex(0), new: try readableIndex(1),
+      old: try indexLocation(0), new: try indexLocation(1),
       stores: isStored ? try stores(beside: arguments.operands[1]) : [])
     request.connection = try connection()
     return try job(request.run) { summary in
@@ -65,14 +65,14 @@ extension Session {
 
   /// `casync info INDEX`.
   func info() throws -> Int32 {
-    let summary = try IndexSummary(path: try readableIndex(), connection: try connection())
+    let summary = try IndexSummary(path: try indexLocation(), connection: try connection())
     try isJSON ? print(summary.json) : print(summary.lines)
     return 0
   }
 
   /// `casync list-chunks INDEX`: piece by piece, since an index may be larger than what fits a text.
   func listChunks() throws -> Int32 {
-    let index = try IndexSummary(path: try readableIndex(), connection: try connection()).index
+    let index = try IndexSummary(path: try indexLocation(), connection: try connection()).index
     var text = ""
     for position in 0..<index.count {
       let id = index.id(of: position).hex
@@ -99,8 +99,9 @@ extension Session {
     guard let first = arguments.operands.first else {
       throw UsageError("Expected at least one argument.", hint: "name every index whose chunks must stay")
     }
-    let indexes = try arguments.operands.map { try Locator($0).localPath("index") }
+    let indexes = try arguments.operands.map { try Locator($0).location("index") }
     var request = CollectionRequest(indexes: indexes, store: try store(beside: first))
+    request.connection = try connection()
     request.dryRun = arguments.has(.dryRun)
     request.grace = arguments.value(.grace).flatMap(Quantity.time)
     return try job(request.run) { summary in
@@ -120,7 +121,7 @@ extension Session {
     else {
       throw UsageError("check takes a store", hint: "write casync check DIR.castr")
     }
-    var request = CheckRequest(store: try Self.storePath(store))
+    var request = CheckRequest(store: try Self.storeLocation(store))
     request.repair = arguments.has(.repair)
     request.workers = arguments.count(.workers)
     return try job(request.run) { summary in

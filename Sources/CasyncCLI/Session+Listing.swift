@@ -43,7 +43,8 @@ extension Session {
     switch kind {
     case .directory: return .directory(path: try treeDirectory(operand), options: try treeOptions())
     case .archiveIndex:
-      return .index(path: try locator.localPath("index"), stores: try stores(beside: operand))
+      return .index(
+        path: try locator.location("index"), stores: try stores(beside: operand), try connection())
     default: return .archive(path: try locator.localPath("archive"))
     }
   }

@@ -6,7 +6,7 @@ internal import CasyncIO
 extension Session {
   /// `casync put INDEX INPUT`: an image into a store, with our defaults.
   func put() throws -> Int32 {
-    let index = try indexPath()
+    let index = try indexLocation()
     var request = PutRequest(
       input: try dataPath(1, "input"), index: index, store: try store(beside: arguments.operands[0]))
     request.chunker = try chunker()
@@ -38,7 +38,7 @@ extension Session {
       throw UsageError("Caching only supported when archiving files trees.")
     }
     if kind != .blobIndex { return try makeTree(isIndex: kind == .archiveIndex) }
-    let index = try output.localPath("index")
+    let index = try output.location("index")
     let input = try Locator(arguments.operand(1)).localPath("input")
     var request = PutRequest(input: input, index: index, store: try store(beside: arguments.operand(0)))
     request.chunker = .buzhash(try ChunkSizes.parse(arguments.value(.chunkSize) ?? "auto"))
@@ -140,6 +140,7 @@ extension Session {
       request.compressionLevel = number
     }
     request.workers = arguments.count(.workers)
+    request.connection = try connection()
   }
 }
 

@@ -9,7 +9,7 @@ extension Session {
   /// `casync make [ARCHIVE|ARCHIVE_INDEX] [DIRECTORY]`.
   func makeTree(isIndex: Bool) throws -> Int32 {
     let operand = arguments.operand(0)
-    let output = try Locator(operand).localPath(isIndex ? "index" : "archive")
+    let output = try isIndex ? Locator(operand).location("index") : Locator(operand).localPath("archive")
     let directory = try treeDirectory(arguments.operands.count > 1 ? arguments.operands[1] : ".")
     let options = try treeOptions()
     notifyReady()

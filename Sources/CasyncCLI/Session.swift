@@ -85,44 +85,35 @@ struct Session: Sendable {
 
   // MARK: What several verbs take
 
-  /// The local index at the first operand.
-  func indexPath() throws -> String { try Locator(arguments.operand(0)).localPath("index") }
-
-  /// The index at the operand `index`, where the engine can read it.
-  func readableIndex(_ index: Int = 0) throws -> String {
-    try Locator(arguments.operand(index)).readable("index")
+  /// The index at an operand, where the engine can read or write it.
+  func indexLocation(_ index: Int = 0) throws -> String {
+    try Locator(arguments.operand(index)).location("index")
   }
 
   /// The one store of a verb that has one: `--store`, `CASYNC_STORE`, else beside the index.
   func store(beside index: String) throws -> String {
-    try Self.storePath(storeName(beside: index))
-  }
-
-  /// The same where it is only read.
-  func readableStore(beside index: String) throws -> String {
-    try Self.readableStore(storeName(beside: index))
-  }
-
-  private func storeName(beside index: String) -> String {
-    arguments.value(.store) ?? environment["CASYNC_STORE"] ?? Locator(index).defaultStore
+    try Self.storeLocation(
+      arguments.value(.store) ?? environment["CASYNC_STORE"] ?? Locator(index).defaultStore)
   }
 
   /// All stores to read from: every `--store`, or what stands for it, then every `--extra-store`.
   func stores(beside index: String) throws -> [String] {
-    let named = try arguments.values(.store).map(Self.readableStore)
-    let first = try named.isEmpty ? [readableStore(beside: index)] : named
-    return try first + arguments.values(.extraStore).map(Self.readableStore)
+    let named = try arguments.values(.store).map(Self.storeLocation)
+    let first = try named.isEmpty ? [store(beside: index)] : named
+    return try first + arguments.values(.extraStore).map(Self.storeLocation)
   }
 
-  static func storePath(_ argument: String) throws -> String {
+  /// A store, where the engine can reach it.
+  static func storeLocation(_ argument: String) throws -> String {
     let locator = Locator(argument)
     // A directory may well be called "-".
-    return locator == .standardStream ? "./-" : try locator.localPath("store")
+    return locator == .standardStream ? "./-" : try locator.location("store")
   }
 
-  static func readableStore(_ argument: String) throws -> String {
+  /// A store that must be a directory here.
+  static func directoryPath(_ argument: String) throws -> String {
     let locator = Locator(argument)
-    return locator == .standardStream ? "./-" : try locator.readable("store")
+    return locator == .standardStream ? "./-" : try locator.localPath("cache")
   }
 
   /// How remote stores and indexes are reached.

@@ -8,7 +8,7 @@ internal import Glibc
 ///     <store>/<first 4 hex digits of the ID>/<64 hex digits>.cacnk    compressed
 ///     <store>/<first 4 hex digits of the ID>/<64 hex digits>          uncompressed
 ///
-/// Reading a chunk takes either form, whichever is good. A writer goes through `StoreWriter`. All calls
+/// Reading a chunk takes either form, whichever is good. A writer goes through `LocalStoreWriter`. All calls
 /// block; a store may be shared between threads.
 package final class LocalStore: ChunkStore {
   /// Path of the directory.

@@ -11,6 +11,8 @@ public struct StoreError: Error, Sendable {
     case denied
     /// The server cannot be reached, or does not answer as it should, after all tries.
     case unreachable
+    /// Nothing here knows how to reach such a place, or to do this there.
+    case unsupported
     /// A chunk's file does not hold what its name says.
     case corrupt
   }

@@ -1,151 +1,33 @@
 package import CasyncFormat
-internal import CasyncIO
-internal import Glibc
-internal import Synchronization
 
-/// Adds chunks to a local store so that a final name never stands for bytes that are not durable.
+/// Adds chunks to a store, wherever it is: `LocalStoreWriter` to a directory, `HTTPStoreWriter` to a server.
 ///
-/// A chunk is written under a temporary name. When a batch is full, one syncfs makes its bytes durable and
-/// then its files get their final names. `close` does that for the last batch and makes the names durable
-/// too: after it the index may appear. Chunks of a batch count as present for `contains`, so that a stream
-/// does not store a chunk twice.
-///
-/// `add` and `contains` may be called by several threads at once; `commit` by one.
-package final class StoreWriter: Sendable {
-  /// A batch is committed when it holds this many bytes.
-  private static let batchBytes = 256 << 20
-  /// Or when it is this old.
-  private static let batchAge = Duration.seconds(10)
+/// Nothing may name the chunks, no index above all, before `close` has returned: it is what makes them stay.
+/// All calls block; `add` and `contains` may be made by several threads at once, the others by one.
+package protocol StoreWriter: AnyObject, Sendable {
+  /// Which of the chunks are in the store, or will be after `close`.
+  ///
+  /// They are asked for together, since each question may be a round trip. Of a chunk that is listed twice
+  /// and missing, the second counts as there: it need not be compressed again.
+  /// - Throws: `StoreError`, `SystemError`, `CancellationError`.
+  func contains(_ ids: [ChunkID]) throws -> [Bool]
 
-  private struct Batch {
-    var files: [(id: ChunkID, temporary: String)] = []
-    var bytes = 0
-    var started = ContinuousClock.now
-  }
-
-  private struct State {
-    var batch = Batch()
-    /// Chunks under a temporary name, of this batch and of the one being committed.
-    var pending: Set<ChunkID> = []
-    var directories: Set<UInt16> = []
-  }
-
-  package let store: LocalStore
-  private let state = Mutex(State())
-  /// Makes this run's temporary names its own.
-  private let run = UInt64.random(in: .min ... .max)
-  private let nameCount = Atomic<UInt64>(0)
-  private let lock: File
-
-  /// Starts writing to `store`; waits for a collection that is under way.
-  package init(_ store: LocalStore) throws {
-    self.store = store
-    lock = try store.lockForWriting()
-  }
-
-  deinit {
-    // Reached with chunks left only after a failure: nobody may see them, and nobody needs them.
-    for file in state.withLock({ $0.batch.files }) {
-      // What cannot be removed is a temporary file that `gc` removes.
-      _ = try? FileSystem.remove(file.temporary)
-    }
-  }
-
-  /// Whether the chunk is in the store, or will be after the next commit.
-  package func contains(_ id: ChunkID) throws -> Bool {
-    if state.withLock({ $0.pending.contains(id) }) { return true }
-    return try store.use(id)
-  }
-
-  /// Writes a compressed chunk under a temporary name.
+  /// Stores a compressed chunk. It need not be durable when this returns.
   /// - Returns: false when another thread was adding the same chunk.
-  package func add(_ id: ChunkID, compressed: RawSpan) throws -> Bool {
-    let isNew = state.withLock { $0.pending.insert(id).inserted }
-    guard isNew else { return false }
-    do {
-      try write(id, compressed)
-    } catch {
-      state.withLock { _ = $0.pending.remove(id) }
-      throw error
-    }
-    return true
-  }
+  /// - Throws: as `contains`; also what an earlier chunk failed with.
+  func add(_ id: ChunkID, compressed: RawSpan) throws -> Bool
 
-  private func write(_ id: ChunkID, _ bytes: RawSpan) throws {
-    let name = LocalStore.name(of: id)
-    let directory = UInt16(truncatingIfNeeded: id.words[0])
-    if state.withLock({ $0.directories.insert(directory).inserted }) {
-      try FileSystem.makeDirectory("\(store.path)/\(name.prefix(4))")
-    }
-    let file: File
-    do {
-      file = try createTemporary(name)
-    } catch let error as SystemError where error.isNotFound {
-      // Another thread knows of the directory and is just making it, or a collection removed it: once more.
-      try FileSystem.makeDirectory("\(store.path)/\(name.prefix(4))")
-      file = try createTemporary(name)
-    }
-    do {
-      try file.writeNext(bytes)
-    } catch {
-      // The write's error is the one to report.
-      _ = try? FileSystem.remove(file.path)
-      throw error
-    }
-    let count = bytes.byteCount
-    state.withLock { state in
-      if state.batch.files.isEmpty { state.batch.started = .now }
-      state.batch.files.append((id, file.path))
-      state.batch.bytes += count
-    }
-  }
+  /// Whether so much was added since the last commit that one is due.
+  var isCommitDue: Bool { get }
 
-  private func createTemporary(_ name: String) throws -> File {
-    let number = run &+ nameCount.wrappingAdd(1, ordering: .relaxed).newValue
-    let path = "\(store.path)/\(name).\(String(number, radix: 16)).tmp"
-    do {
-      return try File.open(path, [.write, .create, .exclusive], mode: 0o444)
-    } catch let error as SystemError {
-      throw SystemError("create a file in", FileSystem.parent(of: path), errno: error.number)
-    }
-  }
+  /// Makes what was added so far durable. Until `close` it is only a step on the way.
+  func commit() throws
 
-  /// Whether a batch is full or old enough to be committed.
-  package var isCommitDue: Bool {
-    state.withLock { state in
-      state.batch.bytes >= Self.batchBytes
-        || !state.batch.files.isEmpty && state.batch.started.duration(to: .now) >= Self.batchAge
-    }
-  }
+  /// Makes everything that was added durable. Nothing is added after it.
+  func close() throws
+}
 
-  /// Makes the chunks added so far durable and gives them their names. Blocks for the disk.
-  package func commit() throws {
-    let batch = state.withLock { state in
-      defer { state.batch = Batch() }
-      return state.batch
-    }
-    guard !batch.files.isEmpty else { return }
-    var renamed = 0
-    do {
-      try lock.syncFileSystem()
-      for file in batch.files {
-        try FileSystem.rename(
-          file.temporary, to: "\(store.path)/\(LocalStore.name(of: file.id))\(store.suffix)")
-        renamed += 1
-      }
-    } catch {
-      // The files without a name are removed in `deinit`.
-      state.withLock { $0.batch.files.append(contentsOf: batch.files[renamed...]) }
-      throw error
-    }
-    state.withLock { state in
-      for file in batch.files { state.pending.remove(file.id) }
-    }
-  }
-
-  /// Commits what is left and makes the names durable. Nothing is added after it.
-  package func close() throws {
-    try commit()
-    try lock.syncFileSystem()
-  }
+extension StoreWriter {
+  /// Whether one chunk is there.
+  package func contains(_ id: ChunkID) throws -> Bool { try contains([id]).first ?? false }
 }

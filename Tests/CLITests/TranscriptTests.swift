@@ -64,8 +64,8 @@ struct TranscriptTests {
         errors: "casync: cannot use the index ftp://host/x.caibx: "
           + "URLs of this kind are not supported yet in this version\n"),
       Transcript(
-        arguments: "put http://u:p@host/x.caibx y", status: 1, output: "",
-        errors: "casync: the index must be local, not http://host/x.caibx\n"),
+        arguments: "extract x.caibx http://u:p@host/y", status: 1, output: "",
+        errors: "casync: the target must be local, not http://host/y\n"),
       Transcript(
         arguments: "info --header=x http://host/x.caibx", status: 1, output: "",
         errors: "casync: --header takes a line NAME: VALUE\n"

@@ -115,7 +115,7 @@ struct LocalStoreTests {
     #expect(try store.outcome(chunk.id, form, length: 1000) == .missing)
     #expect(try store.outcome(chunk.id, form) == .missing)
     #expect(try store.storedSize(of: chunk.id) == nil)
-    #expect(try StoreWriter(store).contains(chunk.id) == false)
+    #expect(try LocalStoreWriter(store).contains(chunk.id) == false)
   }
 
   @Test(
@@ -127,7 +127,7 @@ struct LocalStoreTests {
     try scratch.file(Self.chunk.name, Self.chunk.bytes)
     let store = try LocalStore(scratch.path, suffix: ".cacnk")
     #expect(try store.storedSize(of: Self.chunk.id) == 1000)
-    #expect(try StoreWriter(store).contains(Self.chunk.id))
+    #expect(try LocalStoreWriter(store).contains(Self.chunk.id))
   }
 
   static let bad: [(name: String, stored: [UInt8], reason: String)] = [
@@ -182,7 +182,7 @@ struct LocalStoreTests {
     try scratch.file(Self.chunk.name + ".xz", Self.chunk.compressed(.xz))
     let store = try LocalStore(scratch.path, suffix: suffix)
     #expect((try store.storedSize(of: Self.chunk.id) != nil) == (suffix == ".xz"))
-    let writer = try StoreWriter(store)
+    let writer = try LocalStoreWriter(store)
     try writer.add(Chunk(7))
     try writer.close()
     #expect(try scratch.files().contains(Chunk(7).name + suffix))

@@ -82,7 +82,7 @@ struct Chunk: Sendable {
   var name: String { "\(id.hex.prefix(4))/\(id.hex)" }
 }
 
-extension StoreWriter {
+extension LocalStoreWriter {
   @discardableResult
   func add(_ chunk: Chunk) throws -> Bool {
     let compressed = try chunk.compressed()

@@ -12,8 +12,8 @@ struct StoreLockTests {
     let name = (FileSystem.text("/proc/self/comm") ?? "").filter { $0 != "\n" }
     let process = FileSystem.link("/proc/self") ?? ""
     do {
-      let writer = try StoreWriter(store)
-      let second = try StoreWriter(LocalStore(scratch.path))
+      let writer = try LocalStoreWriter(store)
+      let second = try LocalStoreWriter(LocalStore(scratch.path))
       let error = #expect(throws: StoreError.self) { try store.lockForRemoving() }
       #expect(error?.code == .busy)
       #expect(error?.hint == "try again when it is done")
@@ -32,7 +32,7 @@ struct StoreLockTests {
     let order = Monitor<[String]>([])
     let threads = Threads(count: 1) {
       order.withLock { $0.append("waits") }
-      guard let writer = try? StoreWriter(store) else { return }
+      guard let writer = try? LocalStoreWriter(store) else { return }
       withExtendedLifetime(writer) { order.withLock { $0.append("writes") } }
     }
     order.wait { $0.isEmpty ? nil : () }

@@ -28,7 +28,7 @@ struct Assembly {
     self.scratch = scratch
     self.old = old
     self.new = new
-    let writer = try StoreWriter(LocalStore.create(scratch("store")))
+    let writer = try LocalStoreWriter(LocalStore.create(scratch("store")))
     let compressor = try Compressor(.zstd)
     var chunks: [(length: Int, id: ChunkID)] = []
     var offset = 0

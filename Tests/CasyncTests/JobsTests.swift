@@ -273,7 +273,7 @@ struct CollectionRequestTests {
     #expect(throws: JobError.self) { try Self.request(scratch, "b", "bad").run(Progress()) }
     #expect(throws: SystemError.self) { try Self.request(scratch, "b", "none").run(Progress()) }
     do {
-      let writer = try StoreWriter(LocalStore(scratch("store")))
+      let writer = try LocalStoreWriter(LocalStore(scratch("store")))
       let error = #expect(throws: StoreError.self) { try Self.request(scratch, "b").run(Progress()) }
       #expect(error?.code == .busy)
       withExtendedLifetime(writer) {}

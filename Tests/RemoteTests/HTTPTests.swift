@@ -92,6 +92,31 @@ struct HTTPTests {
     try site.scratch.remove("cache")
   }
 
+  @Test("an image is put onto a server that takes files: what is there is not sent, the index comes last")
+  func put() throws {
+    let site = try Site.current
+    try Tool.run("mkdir", "-p", site.scratch("www/dav"))
+    _ = try site.takeLog()
+    let digest = try Site.succeed("put", "\(site.url)/dav/slice.caibx", site.slice).output
+    let log = try site.takeLog()
+    let puts = log.filter { $0.hasPrefix("PUT ") }
+    #expect(puts.allSatisfy { $0.contains(" 201 ") })
+    #expect(puts.last?.hasPrefix("PUT /dav/slice.caibx ") == true)
+    #expect(log.last == puts.last)
+    #expect(
+      try site.scratch.bytes("www/dav/slice.caibx") == site.scratch.bytes("www/slice.caibx"))
+    #expect(try digest.prefix(64) == Tool.run("sha256sum", site.scratch("www/slice.caibx")).prefix(64))
+    try Site.succeed("check", site.scratch("www/dav/default.castr"))
+    try Site.succeed(
+      "put", "\(site.url)/dav/again.caibx", "--store=\(site.url)/dav/default.castr", site.slice)
+    #expect(try site.takeLog().filter { $0.hasPrefix("PUT ") }.map { $0.prefix(16) } == ["PUT /dav/again.c"])
+    let target = site.scratch("target")
+    try Site.succeed("get", "--state-dir=none", "\(site.url)/dav/slice.caibx", target)
+    #expect(try Tool.isSame(target, site.slice))
+    try site.scratch.remove("target")
+    try site.scratch.remove("www/dav")
+  }
+
   @Test("verify, digest, diff and info read indexes and stores over HTTP like local ones")
   func otherVerbs() throws {
     let site = try Site.current
@@ -163,8 +188,13 @@ struct HTTPTests {
       Refusal(
         arguments: "info --cacert=C S/down/x.caibx",
         message: "S/down/x.caibx: Protocol \"http\" not supported or disabled in libcurl"),
-      Refusal(arguments: "put @/x.caibx C", message: "the index must be local, not @/x.caibx"),
-      Refusal(arguments: "put --store=U@/s x.caibx C", message: "the store must be local, not @/s"),
+      Refusal(arguments: "get @/slice.caibx U@/x?k=secret", message: "the target must be local, not @/x"),
+      Refusal(
+        arguments: "put --store=U@/s?k=secret @/x.caibx C",
+        message: "@/s: the server does not take files (status 405)"),
+      Refusal(
+        arguments: "put --store=@/portal/s @/dav/x.caibx C",
+        message: "@/portal/s: the server claims to have a file that is nowhere"),
     ])
   func refusals(_ refusal: Refusal) throws {
     let site = try Site.current

@@ -70,6 +70,7 @@ final class Site: @unchecked Sendable {
           location /moved/ { rewrite ^/moved/(.*)$ /$1 redirect; }
           location /portal/ { return 200 "<!DOCTYPE html><title>Please log in</title>"; }
           location /broken/ { return 400; }
+          location /dav/ { dav_methods PUT DELETE; create_full_put_path on; client_max_body_size 0; }
         }
         server {
           listen 127.0.0.1:\(securePort) ssl http2;

@@ -7,7 +7,7 @@ import Synchronization
 /// Gets chunks from the cache and the stores, local ones first, and puts what came from a store into the
 /// cache.
 final class ChunkFetcher: Sendable {
-  private let cacheWriter: StoreWriter?
+  private let cacheWriter: LocalStoreWriter?
   /// Where chunks are looked for, in order.
   private let places: [(store: any ChunkStore, source: Source)]
   /// Tries of a remote store whose answer is not the chunk: what is between it and us may have spoilt it.
@@ -17,7 +17,7 @@ final class ChunkFetcher: Sendable {
   init(stores: [String], cache: String?, _ opener: Stores) throws {
     let stores = try stores.map { try opener.open($0) }
     let cache = try cache.map { try LocalStore.create($0) }
-    cacheWriter = try cache.map { try StoreWriter($0) }
+    cacheWriter = try cache.map { try LocalStoreWriter($0) }
     places =
       (cache.map { [($0, Source.cache)] } ?? [])
       + (stores.filter { !$0.isRemote } + stores.filter(\.isRemote)).map { ($0, Source.store) }

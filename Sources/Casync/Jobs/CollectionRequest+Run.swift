@@ -11,13 +11,14 @@ extension CollectionRequest {
     guard !indexes.isEmpty else {
       throw JobError(.badRequest, "no index was given: everything would be removed")
     }
+    let opener = Stores(connection, progress.cancellation)
     let store = try LocalStore(self.store)
     let lock = try store.lockForRemoving()
     defer { withExtendedLifetime(lock) {} }
     var used = Set<ChunkID>()
     var references = 0
     for path in indexes {
-      let index = try IndexFile.read(path)
+      let index = try IndexFile.read(path, opener)
       references += index.count
       for position in 0..<index.count { used.insert(index.id(of: position)) }
       try progress.cancellation.check()

@@ -120,6 +120,8 @@ public struct CollectionRequest: Sendable {
   public var dryRun = false
   /// Chunks younger than this stay, for a writer that does not lock the store; `nil`: all may go.
   public var grace: Duration?
+  /// How remote stores and indexes are reached.
+  public var connection = ConnectionSettings()
 
   public init(indexes: [String], store: String) {
     self.indexes = indexes

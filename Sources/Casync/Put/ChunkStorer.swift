@@ -21,13 +21,13 @@ final class ChunkStorer: Sendable {
   }
 
   private let request: PutRequest
-  private let writer: StoreWriter
+  private let writer: any StoreWriter
   private let zeros: ZeroChunks
   /// Zero chunks that are known to be in the store: an image has thousands of the same.
   private let storedZeros = Mutex<Set<ChunkID>>([])
 
   /// - Throws: `CompressionError` when the level is not one of the compression's.
-  init(_ request: PutRequest, _ writer: StoreWriter) throws {
+  init(_ request: PutRequest, _ writer: any StoreWriter) throws {
     self.request = request
     self.writer = writer
     zeros = ZeroChunks(request.digest, chunker: request.chunker)
@@ -50,12 +50,13 @@ final class ChunkStorer: Sendable {
     if let buffer, !context.ranges.isEmpty {
       context.digester.digests(of: context.ranges, in: buffer.bytes, into: &context.ids)
     }
+    let known = try writer.contains(context.ids)
     var next = 0
     return try batch.chunks.map { chunk in
       guard let range = chunk.range, let buffer else { return try storeZeros(chunk, context) }
       defer { next += 1 }
       let id = context.ids[next]
-      let stored = try writer.contains(id) ? nil : add(id, buffer.bytes.extracting(range), context)
+      let stored = try known[next] ? nil : add(id, buffer.bytes.extracting(range), context)
       return StoredChunk(id: id, length: chunk.length, isZero: false, storedBytes: stored)
     }
   }

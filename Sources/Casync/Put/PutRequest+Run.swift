@@ -21,13 +21,14 @@ extension PutRequest {
   /// The same with an input that is open.
   func run(_ input: ImageInput, _ progress: Progress) throws -> PutSummary {
     let start = ContinuousClock.now
+    let opener = Stores(connection, progress.cancellation)
     let index = try IndexFileWriter(
-      index, flags: headerFlags, chunker: chunker, mode: input.mode)
+      index, flags: headerFlags, chunker: chunker, mode: input.mode, opener)
     progress.begin(.working, total: input.size ?? 0)
     var tally = Tally()
     let imageDigest = digestsImage ? ImageDigest(digest) : nil
     // casync makes no store for an image of no chunks.
-    if input.size != 0 { try store(input, index, imageDigest, progress, &tally) }
+    if input.size != 0 { try store(input, index, imageDigest, opener, progress, &tally) }
     let indexDigest = try index.finish()
     return PutSummary(
       indexDigest: indexDigest, imageDigest: imageDigest?.finish(), size: tally.size, chunks: index.count,
@@ -44,10 +45,10 @@ extension PutRequest {
   }
 
   private func store(
-    _ input: ImageInput, _ index: IndexFileWriter, _ imageDigest: ImageDigest?, _ progress: Progress,
-    _ tally: inout Tally
+    _ input: ImageInput, _ index: IndexFileWriter, _ imageDigest: ImageDigest?, _ opener: Stores,
+    _ progress: Progress, _ tally: inout Tally
   ) throws {
-    let writer = try StoreWriter(LocalStore.create(store))
+    let writer = try opener.writer(store)
     let worker = try ChunkStorer(self, writer)
     let stream = ChunkStream(chunker: chunker, cancellation: progress.cancellation)
     let count = workers ?? WorkerPool<ChunkStorer.Context>.processorCount

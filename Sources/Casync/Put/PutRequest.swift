@@ -1,5 +1,6 @@
 public import CasyncChunking
 public import CasyncFormat
+public import CasyncStore
 
 /// What `put` is asked to do.
 public struct PutRequest: Sendable {
@@ -15,9 +16,9 @@ public struct PutRequest: Sendable {
 
   /// A file, a block device, `-` (standard input), or an NBD URI (`nbd://…`, `nbd+unix://…`).
   public var input: String
-  /// Path of the index to write; `-` is standard output.
+  /// Path or URL of the index to write; `-` is standard output.
   public var index: String
-  /// Directory of the store.
+  /// Directory or URL of the store.
   public var store: String
   public var chunker: Chunker = .imageDefault
   public var digest: DigestAlgorithm = .sha256
@@ -27,6 +28,8 @@ public struct PutRequest: Sendable {
   public var extent: Extent = .whole
   /// The flags for the index header beyond the digest's; casync's `--with=` and `--exclude-…=`.
   public var flags: FeatureFlags?
+  /// How a remote store and index are reached.
+  public var connection = ConnectionSettings()
   /// Threads that search, digest and compress; `nil` is one for each processor.
   public var workers: Int?
   /// Whether the whole image gets a digest of its own: a pass over all of it that no second core can share.

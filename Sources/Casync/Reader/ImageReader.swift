@@ -1,6 +1,6 @@
 internal import CasyncFormat
 internal import CasyncIO
-internal import CasyncStore
+package import CasyncStore
 internal import Synchronization
 
 /// Random access to an image that is not there: an index and its stores, or a raw file. Shared between
@@ -37,9 +37,11 @@ package final class ImageReader: Sendable {
   ///   - stores: the stores, asked in order.
   ///   - cache: a store asked before all others, into which what was fetched is put.
   /// - Throws: `JobError`, `StoreError`, `SystemError`.
-  package convenience init(index path: String, stores: [String], cache: String?, _ supply: ChunkSupply) throws
-  {
-    let opener = Stores(ConnectionSettings())
+  package convenience init(
+    index path: String, stores: [String], cache: String?, _ connection: ConnectionSettings,
+    _ supply: ChunkSupply
+  ) throws {
+    let opener = Stores(connection)
     let index = try IndexFile.read(path, opener)
     let zeros = ZeroChunks(index.digest, chunker: index.chunker)
     if index.count > 0 { _ = zeros.id(length: index.length(of: index.count - 1)) }

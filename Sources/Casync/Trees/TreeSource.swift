@@ -1,21 +1,21 @@
 public import CasyncArchive
 import CasyncFormat
 import CasyncIO
-import CasyncStore
+public import CasyncStore
 
-/// Where the bytes of an archive come from.
+/// Where the bytes of an archive come from: paths and URLs.
 public enum TreeSource: Sendable {
   /// A directory, archived as `options` say while it is read.
   case directory(path: String, options: TreeOptions)
   /// An archive; `-` is standard input.
   case archive(path: String)
   /// An index and the stores that hold its chunks.
-  case index(path: String, stores: [String])
+  case index(path: String, stores: [String], ConnectionSettings = ConnectionSettings())
 
   /// What messages call it.
   var path: String {
     switch self {
-    case .directory(let path, _), .archive(let path), .index(let path, _): path
+    case .directory(let path, _), .archive(let path), .index(let path, _, _): path
     }
   }
 
@@ -32,10 +32,10 @@ public enum TreeSource: Sendable {
         try channel.forEach(body)
       }
     case .archive(let path): try Self.read(path, progress, body)
-    case .index(_, let stores):
+    case .index(_, let stores, let connection):
       guard let index, index.count > 0 else { throw CatarError(.truncated, at: 0) }
       let fetcher = try ChunkFetcher(
-        stores: stores, cache: nil, Stores(ConnectionSettings(), progress.cancellation))
+        stores: stores, cache: nil, Stores(connection, progress.cancellation))
       try ByteChannel.run { channel in
         try Assembler.stream(index, fetcher, to: "the archive", progress) { try channel.write($0) }
       } consume: { channel in
@@ -46,8 +46,8 @@ public enum TreeSource: Sendable {
 
   /// The index, where there is one; read once, since it may come from a pipe.
   func index() throws -> Index? {
-    guard case .index(let path, _) = self else { return nil }
-    return try IndexFile.read(path, Stores(ConnectionSettings()))
+    guard case .index(let path, _, let connection) = self else { return nil }
+    return try IndexFile.read(path, Stores(connection))
   }
 
   private static func read(_ path: String, _ progress: Progress, _ body: (RawSpan) throws -> Void) throws {

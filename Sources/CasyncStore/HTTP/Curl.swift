@@ -1,51 +1,21 @@
 internal import CCurl
 internal import Glibc
 
-/// What is asked of a server.
-struct HTTPRequest: Sendable {
-  enum Method: Sendable {
-    case get, head
-  }
-
-  var method = Method.get
-  var url: String
-  /// The most bytes that the body of an answer may have.
-  var limit: Int
-  /// Bytes that an earlier, cut download left, and the validator under which the rest may follow.
-  var partial: (bytes: [UInt8], validator: String)?
-}
-
-/// How an exchange with a server ended.
-enum HTTPOutcome: Sendable {
-  case response(HTTPResponse)
-  /// No whole response came.
-  case failed(reason: String, isTransient: Bool, isOverload: Bool)
-}
-
-/// A whole response.
-struct HTTPResponse: Sendable {
-  let status: Int
-  let body: [UInt8]
-  /// Length of the body that the server announces.
-  let length: UInt64?
-  /// When the server wants to be asked again.
-  let retryAfter: Duration?
-  let isMultiplexed: Bool
-}
-
 /// One exchange with a server: a handle of libcurl with what it received. Used by the client's thread alone;
 /// the object does not move or go while the exchange is under way, since libcurl holds its address.
 @safe final class CurlTransfer {
   fileprivate let handle: UnsafeMutableRawPointer
   private let message = UnsafeMutablePointer<CChar>.allocate(capacity: Int(CURL_ERROR_SIZE))
   private var headers: UnsafeMutablePointer<curl_slist>?
-  private var request = HTTPRequest(url: "", limit: 0)
+  private var request = HTTPRequest(url: "")
   private var body: [UInt8] = []
   /// What the request continues: so many bytes, which `body` holds, under this validator.
   private var offset = 0
   private var validator: String?
   private var isTooLong = false
   private var hasBegun = false
+  /// Where sending stands: a piece of the request's body, and a byte in it.
+  private var sending = (piece: 0, offset: 0)
 
   init() {
     guard let handle = unsafe curl_easy_init() else { preconditionFailure("no memory for a connection") }
@@ -68,6 +38,7 @@ struct HTTPResponse: Sendable {
     self.request.partial = nil
     isTooLong = false
     hasBegun = false
+    sending = (0, 0)
     unsafe curl_easy_reset(handle)
     unsafe curl_slist_free_all(headers)
     unsafe headers = nil
@@ -88,11 +59,12 @@ struct HTTPResponse: Sendable {
     if let rate = settings.rateLimit.flatMap(Int.init(exactly:)) {
       unsafe casync_set_offset(handle, CURLOPT_MAX_RECV_SPEED_LARGE, rate)
     }
-    setNumbers(request, settings)
-    setHeaders(request, settings)
+    setNumbers(settings)
+    setMethod()
+    setHeaders(settings)
   }
 
-  private func setNumbers(_ request: HTTPRequest, _ settings: ConnectionSettings) {
+  private func setNumbers(_ settings: ConnectionSettings) {
     set(CURLOPT_NOSIGNAL, 1)
     set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS)
     // Wait for a connection that can carry many requests rather than opening one for each.
@@ -105,11 +77,37 @@ struct HTTPResponse: Sendable {
     // Counts while the first byte is waited for, too.
     set(CURLOPT_LOW_SPEED_LIMIT, 1)
     set(CURLOPT_LOW_SPEED_TIME, max(1, settings.stallTimeout.milliseconds / 1000))
-    if request.method == .head { set(CURLOPT_NOBODY, 1) }
   }
 
-  private func setHeaders(_ request: HTTPRequest, _ settings: ConnectionSettings) {
-    for header in settings.headers { addHeader(header) }
+  private func setMethod() {
+    switch request.method {
+    case .get: break
+    case .head: set(CURLOPT_NOBODY, 1)
+    case .delete: setText(CURLOPT_CUSTOMREQUEST, "DELETE")
+    case .put:
+      set(CURLOPT_UPLOAD, 1)
+      let count = request.body.reduce(0) { $0 + $1.count }
+      unsafe casync_set_offset(handle, CURLOPT_INFILESIZE_LARGE, count)
+      // SAFETY: as for WRITEDATA in `prepare`.
+      let address = unsafe Unmanaged.passUnretained(self).toOpaque()
+      unsafe casync_set_pointer(handle, CURLOPT_READDATA, address)
+      unsafe casync_set_pointer(handle, CURLOPT_SEEKDATA, address)
+      unsafe casync_set_callback(handle, CURLOPT_READFUNCTION, Self.send)
+      unsafe casync_set_seek(handle, Self.seek)
+    }
+    if let signature = request.signature {
+      // The provider's names, as libcurl documents them: AWS's own, and those of its headers.
+      setText(CURLOPT_AWS_SIGV4, "aws:amz:\(signature.region):s3")
+      setText(CURLOPT_USERNAME, signature.credentials.key)
+      setText(CURLOPT_PASSWORD, signature.credentials.secret)
+      // What is signed for one place is worth nothing at another.
+      set(CURLOPT_FOLLOWLOCATION, 0)
+      set(CURLOPT_NETRC, Int(CURL_NETRC_IGNORED.rawValue))
+    }
+  }
+
+  private func setHeaders(_ settings: ConnectionSettings) {
+    for header in settings.headers + request.headers { addHeader(header) }
     if let validator {
       setText(CURLOPT_RANGE, "\(offset)-")
       addHeader("If-Range: \(validator)")
@@ -129,6 +127,40 @@ struct HTTPResponse: Sendable {
     unsafe casync_set_text(handle, option, value)
   }
 
+  // MARK: Sending
+
+  private static let send: curl_read_callback = { memory, size, count, address in
+    guard let memory = unsafe memory, let address = unsafe address else { return 0 }
+    // SAFETY: the address is that of the transfer, which is held until libcurl has let go of it; the memory
+    // is libcurl's for the duration of this call.
+    let transfer = unsafe Unmanaged<CurlTransfer>.fromOpaque(address).takeUnretainedValue()
+    return unsafe transfer.give(UnsafeMutableRawBufferPointer(start: memory, count: size * count))
+  }
+
+  /// libcurl begins again, on another connection.
+  private static let seek: curl_seek_callback = { address, offset, _ in
+    guard let address = unsafe address, offset == 0 else { return CURL_SEEKFUNC_FAIL }
+    // SAFETY: as for `send`.
+    unsafe Unmanaged<CurlTransfer>.fromOpaque(address).takeUnretainedValue().sending = (0, 0)
+    return CURL_SEEKFUNC_OK
+  }
+
+  /// - Returns: how many bytes were put into `memory`; 0 at the end of the body.
+  private func give(_ memory: UnsafeMutableRawBufferPointer) -> Int {
+    while sending.piece < request.body.count {
+      let piece = request.body[sending.piece]
+      let count = min(memory.count, piece.count - sending.offset)
+      guard count > 0 else {
+        sending = (sending.piece + 1, 0)
+        continue
+      }
+      unsafe memory.copyBytes(from: piece[sending.offset..<sending.offset + count])
+      sending.offset += count
+      return count
+    }
+    return 0
+  }
+
   // MARK: Receiving
 
   private static let receive: curl_write_callback = { bytes, size, count, address in
@@ -142,7 +174,7 @@ struct HTTPResponse: Sendable {
   /// - Returns: how many bytes were taken; fewer than there are end the transfer.
   private func take(_ bytes: UnsafeRawBufferPointer) -> Int {
     // The pages of an error are not wanted, whatever their length.
-    guard isSuccess else { return bytes.count }
+    guard isSuccess, request.method == .get else { return bytes.count }
     if !hasBegun {
       hasBegun = true
       if !continuesPartial { body = [] }
@@ -183,6 +215,8 @@ struct HTTPResponse: Sendable {
 
   /// What the exchange came to.
   fileprivate func outcome(_ code: CURLcode) -> HTTPOutcome {
+    // What was sent is held by who may send it again.
+    defer { request.body = [] }
     if isTooLong {
       return .failed(
         reason: "the answer is longer than the \(request.limit) bytes that it may have", isTransient: false,
@@ -204,14 +238,15 @@ struct HTTPResponse: Sendable {
     return .response(
       HTTPResponse(
         status: status, body: isSuccess && hasBegun ? body : [], length: UInt64(exactly: length),
-        retryAfter: pause > 0 ? .seconds(pause) : nil, isMultiplexed: version >= CURL_HTTP_VERSION_2_0))
+        validator: header("ETag"), retryAfter: pause > 0 ? .seconds(pause) : nil,
+        isMultiplexed: version >= CURL_HTTP_VERSION_2_0))
   }
 
   /// Failures of the way to the server, which may be gone the next time.
   private static let transient: [CURLcode] = [
     CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_PARTIAL_FILE,
     CURLE_OPERATION_TIMEDOUT, CURLE_SSL_CONNECT_ERROR, CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR,
-    CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_WEIRD_SERVER_REPLY,
+    CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_WEIRD_SERVER_REPLY, CURLE_SEND_FAIL_REWIND,
   ]
 
   /// A message of libcurl in one line, as part of a sentence.

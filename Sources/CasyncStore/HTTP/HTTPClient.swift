@@ -3,7 +3,7 @@ internal import Synchronization
 
 // How an answer comes about:
 //
-//     start → mailbox → queue → exchange (libcurl) → 200: the body; 404: not there; 401, 403: refused
+//     start → mailbox → queue → exchange (libcurl) → 2xx: the body; 404: not there; 401, 403: refused
 //                         ↑                        ↘ reset, truncated, 408, 429, 5xx: again, after a pause
 //                         └──────── pause ─────────┘
 //
@@ -12,7 +12,7 @@ internal import Synchronization
 
 /// What a request came to, after all its tries.
 enum HTTPAnswer: Sendable {
-  case found(body: [UInt8], length: UInt64?)
+  case found(HTTPResponse)
   case missing
   case failed(StoreError.Code, String)
   case cancelled

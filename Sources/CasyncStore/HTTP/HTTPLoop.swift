@@ -156,13 +156,13 @@ struct HTTPLoop {
   private mutating func end(_ task: HTTPTask, _ response: HTTPResponse) {
     if response.isMultiplexed { mayMultiplex = true }
     switch response.status {
-    case 200, 206:
+    case 200, 201, 204, 206:
       answered.insert(task.origin)
       grow()
       let length = Double(response.body.count)
       if settings.rateLimit != nil { delayNextStart(by: length - usualLength) }
       usualLength = usualLength * 0.9 + length * 0.1
-      finish(task, .found(body: response.body, length: response.length))
+      finish(task, .found(response))
     case 404, 410:
       answered.insert(task.origin)
       grow()
@@ -176,6 +176,8 @@ struct HTTPLoop {
       retry(
         task, "the server answers with status \(response.status)", after: response.retryAfter,
         isOverload: response.status == 429 || response.status == 503)
+    case 405 where task.request.method == .put:
+      finish(task, .failed(.denied, "the server does not take files (status 405)"))
     default: finish(task, .failed(.unreachable, "the server answers with status \(response.status)"))
     }
   }
@@ -215,6 +217,7 @@ struct HTTPLoop {
   private mutating func finish(_ task: HTTPTask, _ answer: HTTPAnswer) {
     task.phase = .done
     task.request.partial = nil
+    task.request.body = []
     if case .found = answer {} else { uncharge(task) }
     if case .missing = answer { task.onMiss?() }
     task.onMiss = nil

@@ -4,20 +4,17 @@ package import CasyncIO
 /// A store behind a web server: static files under the names that they have in a local store, compressed ones
 /// only.
 package final class HTTPStore: ChunkStore {
-  package let name: String
   package let isRemote = true
   package let forms = [ChunkForm.compressed]
-  /// The URL, up to where names are appended.
-  private let base: String
+  let place: RemotePlace
   private let suffix: String
-  private let client: HTTPClient
   /// Requests for sizes that are under way at one time.
   private static let sizesAtOnce = 1024
 
-  init(_ url: String, _ client: HTTPClient, suffix: String) {
-    name = Stores.name(url)
-    base = Self.base(url)
-    self.client = client
+  package var name: String { place.name }
+
+  init(_ place: RemotePlace, suffix: String) {
+    self.place = place
     self.suffix = suffix
   }
 
@@ -30,7 +27,8 @@ package final class HTTPStore: ChunkStore {
     return String(base)
   }
 
-  private func url(_ id: ChunkID) -> String { "\(base)/\(LocalStore.name(of: id))\(suffix)" }
+  /// Where a chunk is.
+  func file(_ id: ChunkID) -> RemotePlace { place.file(LocalStore.name(of: id) + suffix) }
 
   /// The most bytes that a chunk of `length` bytes takes compressed: what does not compress grows by less
   /// than a 64th.
@@ -38,28 +36,22 @@ package final class HTTPStore: ChunkStore {
 
   package func request(_ id: ChunkID, length: Int, onMiss: (@Sendable () -> Void)?) -> ChunkRequest? {
     let limit = Self.limit(length)
-    return ChunkRequest(client.start(HTTPRequest(url: url(id), limit: limit), cost: limit, onMiss: onMiss))
+    return ChunkRequest(file(id).start(limit: limit, cost: limit, onMiss: onMiss))
   }
 
   package func load(
     _ id: ChunkID, _ form: ChunkForm, into buffer: Buffer, _ range: Range<Int>, using loader: ChunkLoader,
     _ request: ChunkRequest?
   ) throws -> ChunkLoad {
-    guard form == .compressed, let request = request ?? self.request(id, length: range.count, onMiss: nil)
+    guard form == .compressed, let request = request ?? self.request(id, length: range.count, onMiss: nil),
+      let body = try place.response(request.ticket)?.body, !body.isEmpty
     else { return .missing }
-    switch request.ticket.wait() {
-    case .found(let body, _):
-      guard !body.isEmpty else { return .missing }
-      let load = loader.load(body.rawSpan, of: name, into: buffer, range)
-      if case .bad = load, Self.isWebPage(body) {
-        return .bad(
-          "\(name): the answer is a web page, not a chunk: some login page or proxy answered instead")
-      }
-      return load
-    case .missing: return .missing
-    case .failed(let code, let reason): throw StoreError(code, name, reason)
-    case .cancelled: throw CancellationError()
+    let load = loader.load(body.rawSpan, of: name, into: buffer, range)
+    if case .bad = load, Self.isWebPage(body) {
+      return .bad(
+        "\(name): the answer is a web page, not a chunk: some login page or proxy answered instead")
     }
+    return load
   }
 
   /// Whether the bytes begin like HTML: neither a chunk nor an index does.
@@ -71,15 +63,10 @@ package final class HTTPStore: ChunkStore {
     var sizes = [UInt64?]()
     var tickets = Fifo<HTTPTicket>()
     for (number, id) in ids.enumerated() {
-      tickets.append(client.start(HTTPRequest(method: .head, url: url(id), limit: 0), cost: 0))
+      tickets.append(file(id).start(.head))
       let isLast = number + 1 == ids.count
       while tickets.count >= Self.sizesAtOnce || isLast, let ticket = tickets.popFirst() {
-        switch ticket.wait() {
-        case .found(_, let length): sizes.append(length)
-        case .missing: sizes.append(nil)
-        case .failed(let code, let reason): throw StoreError(code, name, reason)
-        case .cancelled: throw CancellationError()
-        }
+        sizes.append(try place.response(ticket).flatMap { $0.length == 0 ? nil : $0.length ?? 1 })
       }
     }
     return sizes

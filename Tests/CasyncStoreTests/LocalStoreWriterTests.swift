@@ -5,10 +5,10 @@ import Testing
 
 @testable import CasyncStore
 
-@Suite("StoreWriter")
-struct StoreWriterTests {
-  static func writer(_ scratch: Scratch) throws -> StoreWriter {
-    try StoreWriter(LocalStore(scratch.path, suffix: ".cacnk"))
+@Suite("LocalStoreWriter")
+struct LocalStoreWriterTests {
+  static func writer(_ scratch: Scratch) throws -> LocalStoreWriter {
+    try LocalStoreWriter(LocalStore(scratch.path, suffix: ".cacnk"))
   }
 
   @Test("no chunk has its name before the commit, and all have after it")

@@ -1,0 +1,41 @@
+// What is asked of a server, and what it answers.
+
+/// A request to a server.
+struct HTTPRequest: Sendable {
+  enum Method: Sendable {
+    case get, head, put, delete
+  }
+
+  var method = Method.get
+  var url: String
+  /// The most bytes that the body of an answer may have.
+  var limit = 0
+  /// Bytes to send with `put`, in pieces.
+  var body: [[UInt8]] = []
+  /// Lines `Name: value` of this request alone.
+  var headers: [String] = []
+  /// Who asks, for a server that wants requests to be signed.
+  var signature: S3Signature?
+  /// Bytes that an earlier, cut download left, and the validator under which the rest may follow.
+  var partial: (bytes: [UInt8], validator: String)?
+}
+
+/// How an exchange with a server ended.
+enum HTTPOutcome: Sendable {
+  case response(HTTPResponse)
+  /// No whole response came.
+  case failed(reason: String, isTransient: Bool, isOverload: Bool)
+}
+
+/// A whole response.
+struct HTTPResponse: Sendable {
+  let status: Int
+  let body: [UInt8]
+  /// Length of the body that the server announces.
+  let length: UInt64?
+  /// The server's ETag.
+  let validator: String?
+  /// When the server wants to be asked again.
+  let retryAfter: Duration?
+  let isMultiplexed: Bool
+}
