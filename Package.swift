@@ -38,6 +38,7 @@ let package = Package(
     library("CZlib", pkgConfig: "zlib", package: "zlib1g-dev"),
     library("CCurl", pkgConfig: "libcurl", package: "libcurl4-openssl-dev"),
     library("CNbd", pkgConfig: "libnbd", package: "libnbd-dev"),
+    library("CFuse", pkgConfig: "fuse3", package: "libfuse3-dev"),
 
     room("CasyncFormat"),
     room("CasyncIO", ["CLinux", "CNbd"]),
@@ -45,7 +46,7 @@ let package = Package(
     room("CasyncStore", ["CCurl", "CasyncFormat", "CasyncIO", "CasyncChunking"]),
     room("CasyncArchive", ["CasyncFormat", "CasyncIO"]),
     room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", "CasyncArchive"]),
-    room("CasyncMount", ["CasyncFormat", "CasyncIO", "Casync"]),
+    room("CasyncMount", ["CFuse", "CasyncFormat", "CasyncIO", "CasyncArchive", "Casync"]),
     .executableTarget(
       name: "CasyncCLI",
       dependencies: [

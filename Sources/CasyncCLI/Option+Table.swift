@@ -96,6 +96,7 @@ extension Option {
       "threads that hash and compress (one a processor; mkdev: 16)"),
     ours(.socket, .path("PATH"), for: [.mkdev], "listen at this UNIX socket; may be repeated"),
     ours(.listen, .text("ADDRESS:PORT"), for: [.mkdev], "listen for TCP connections; may be repeated"),
+    ours(.fuse, .path("FILE"), for: [.mkdev], "show the image as this file, read-only, by FUSE"),
     ours(.memory, .size, for: [.mkdev], "keep so many bytes of chunks in memory (64M)"),
     ours(.readyFd, .count, for: [.mkdev], "write READY=1 to this descriptor when clients may connect"),
     ours(

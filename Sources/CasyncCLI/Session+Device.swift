@@ -21,7 +21,9 @@ extension Session {
 
   func makeDevice() throws -> Int32 {
     let images = try images()
-    guard listensAnywhere else { throw Self.nodeUnsupported("mkdev without --socket= or --listen=") }
+    guard listensAnywhere || arguments.has(.fuse) else {
+      throw Self.nodeUnsupported("mkdev without --socket=, --listen= or --fuse=")
+    }
     let memory = arguments.value(.memory).flatMap(Quantity.size) ?? Self.defaultMemory
     let cancellation = Cancellation()
     let watch = Watch(cancellation, every: .seconds(3600)) {}
@@ -39,10 +41,11 @@ extension Session {
           name: image.name, description: FileSystem.name(of: image.operand), image: reader)
       }
       let listeners = try listeners()
-      let server = try NBDServer(exports: exports, listeners: listeners)
+      let server = try listeners.isEmpty ? nil : NBDServer(exports: exports, listeners: listeners)
+      let files = try mountFiles(exports.map(\.image))
       for listener in listeners { try print("Listening: \(Self.uri(of: listener.address))\n") }
       try sayReady()
-      try server.run(cancellation)
+      try serving(files, cancellation) { try server?.run(cancellation) }
     }
     for reader in readers { try reader.close() }
     return 0

@@ -126,6 +126,7 @@ enum Verb: String, CaseIterable, Sendable {
         with their names; one that cannot be had is an I/O error of that read alone. The first
         image is the default export; several have the names of their files, without .caibx.
         What is no index is served as it is. Read-only. SIGINT and SIGTERM end it with status 0.
+        --fuse=FILE shows the image as a file, where the kernel has no nbd.
         """),
     .help: Description(
       operands: "[VERB]", count: 0...1, summary: "show help, for one verb if named", text: ""),

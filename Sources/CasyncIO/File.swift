@@ -23,6 +23,11 @@ package final class File: Sendable {
     self.init(descriptor: descriptor, path: path, owned: true)
   }
 
+  /// For a descriptor that a C library owns, as long as that keeps it open.
+  package convenience init(borrowing descriptor: Int32, path: String) {
+    self.init(descriptor: descriptor, path: path, owned: false)
+  }
+
   deinit {
     if owned { close(descriptor) }
   }
@@ -340,9 +345,14 @@ extension File {
   }
 
   /// Turns O_DIRECT on or off.
-  package func setDirect(_ direct: Bool) throws {
+  package func setDirect(_ direct: Bool) throws { try set(O_DIRECT, direct) }
+
+  /// Lets no call wait from now on (O_NONBLOCK).
+  package func setNonBlocking() throws { try set(O_NONBLOCK, true) }
+
+  private func set(_ flag: Int32, _ isOn: Bool) throws {
     let flags = casync_fcntl_flags(descriptor)
-    let wanted = direct ? flags | O_DIRECT : flags & ~O_DIRECT
+    let wanted = isOn ? flags | flag : flags & ~flag
     guard flags >= 0, casync_set_fcntl_flags(descriptor, wanted) == 0 else {
       throw SystemError("change the mode of", path, errno: errno)
     }
