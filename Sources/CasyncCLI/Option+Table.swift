@@ -98,6 +98,7 @@ extension Option {
     ours(.listen, .text("ADDRESS:PORT"), for: [.mkdev], "listen for TCP connections; may be repeated"),
     ours(.fuse, .path("FILE"), for: [.mkdev], "show the image as this file, read-only, by FUSE"),
     ours(.memory, .size, for: [.mkdev], "keep so many bytes of chunks in memory (64M)"),
+    ours(.overlay, .path("FILE"), for: [.mkdev], "keep what clients write here"),
     ours(.readyFd, .count, for: [.mkdev], "write READY=1 to this descriptor when clients may connect"),
     ours(
       .header, .text("LINE"), for: remote,

@@ -38,6 +38,7 @@ struct Option: Sendable {
     case stateDir = "state-dir"
     case force, grace, repair, json, progress, workers, socket, listen, fuse, memory
     case readyFd = "ready-fd"
+    case overlay
     case header
     case caCertificates = "cacert"
     case generateCompletionScript = "generate-completion-script"

@@ -29,25 +29,25 @@ extension Session {
     let watch = Watch(cancellation, every: .seconds(3600)) {}
     defer { _ = watch.stop() }
     let console = console
-    var readers = [ImageReader]()
+    var disks = [Disk]()
     try ChunkSupply.with(
       memory: Int(clamping: memory), loads: min(arguments.count(.workers) ?? Self.defaultLoads, 256),
       report: { console.warning($0) }
     ) { supply in
       let exports = try images.enumerated().map { number, image in
-        let reader = try reader(image, number: number, supply)
-        readers.append(reader)
+        let disk = try disk(image, number: number, of: images.count, supply)
+        disks.append(disk)
         return NBDServer.Export(
-          name: image.name, description: FileSystem.name(of: image.operand), image: reader)
+          name: image.name, description: FileSystem.name(of: image.operand), disk: disk)
       }
       let listeners = try listeners()
       let server = try listeners.isEmpty ? nil : NBDServer(exports: exports, listeners: listeners)
-      let files = try mountFiles(exports.map(\.image))
+      let files = try mountFiles(exports.map(\.disk.image))
       for listener in listeners { try print("Listening: \(Self.uri(of: listener.address))\n") }
       try sayReady()
       try serving(files, cancellation) { try server?.run(cancellation) }
     }
-    for reader in readers { try reader.close() }
+    for disk in disks { try disk.close() }
     return 0
   }
 
@@ -98,6 +98,19 @@ extension Session {
       return false
     case nil: return locator == .standardStream
     }
+  }
+
+  private func disk(_ image: Image, number: Int, of count: Int, _ supply: ChunkSupply) throws -> Disk {
+    let reader = try reader(image, number: number, supply)
+    guard let path = arguments.value(.overlay) else { return Disk(reader) }
+    guard !arguments.has(.fuse) else {
+      throw UsageError("--fuse= shows an image as it is: not with --overlay=")
+    }
+    guard count == 1 else { throw UsageError("--overlay= takes one image, not \(count)") }
+    guard let digest = reader.digest else {
+      throw UsageError("--overlay= takes an index, which says what it lies over; \(image.operand) is none")
+    }
+    return Disk(reader, try Overlay(path, size: reader.size, digest: digest))
   }
 
   private func reader(_ image: Image, number: Int, _ supply: ChunkSupply) throws -> ImageReader {

@@ -125,7 +125,8 @@ enum Verb: String, CaseIterable, Sendable {
         or the sockets that systemd passes. Chunks are fetched when they are read and compared
         with their names; one that cannot be had is an I/O error of that read alone. The first
         image is the default export; several have the names of their files, without .caibx.
-        What is no index is served as it is. Read-only. SIGINT and SIGTERM end it with status 0.
+        What is no index is served as it is. Read-only, unless --overlay=FILE keeps what clients
+        write. SIGINT and SIGTERM end it with status 0.
         --fuse=FILE shows the image as a file, where the kernel has no nbd.
         """),
     .help: Description(

@@ -21,7 +21,7 @@ public struct Index: Sendable {
   /// Number of chunks.
   public let count: Int
   /// Items as in the file, 40 bytes each.
-  let items: [UInt8]
+  package let items: [UInt8]
 
   /// Which chunker cut the stream.
   public var chunker: Chunker { Chunker(headerSizes: sizes) }

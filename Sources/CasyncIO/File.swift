@@ -127,6 +127,20 @@ extension File {
     }
   }
 
+  /// Fills `range` of `buffer` by one preadv2(2) that waits for no medium.
+  /// - Returns: false when it would have to wait, the file is shorter, or the call failed: who then reads in
+  ///   the usual way learns which. Where the file system cannot tell, it is read as usual.
+  package func readWithoutWaiting(at offset: UInt64, into buffer: Buffer, _ range: Range<Int>) -> Bool {
+    precondition(range.lowerBound >= 0 && range.upperBound <= buffer.count, "range outside the buffer")
+    // SAFETY: the range lies inside the buffer, which this call borrows.
+    let memory = unsafe buffer.pointer(range)
+    let (count, number) = retrying {
+      unsafe casync_read_nowait(descriptor, memory.baseAddress, memory.count, off_t(clamping: offset))
+    }
+    if count < 0, number == EOPNOTSUPP { return (try? read(at: offset, into: buffer, range)) == range.count }
+    return count == range.count
+  }
+
   /// write(2) of all of `bytes` at the current position.
   package func writeNext(_ bytes: RawSpan) throws {
     var done = 0
@@ -334,6 +348,16 @@ extension File {
     guard result == 0 else {
       throw SystemError("punch a hole into", path, at: range.lowerBound, errno: number)
     }
+  }
+
+  /// Makes `range` read as zeros, with its blocks allocated, without writing them (fallocate(2), ZERO_RANGE).
+  package func zeroKeepingBlocks(_ range: Range<UInt64>) throws {
+    let (result, number) = retrying {
+      fallocate(
+        descriptor, FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE, off_t(clamping: range.lowerBound),
+        off_t(clamping: range.count))
+    }
+    guard result == 0 else { throw SystemError("zero", path, at: range.lowerBound, errno: number) }
   }
 
   /// Lets `length` bytes at `offset` share the blocks of `source` (FICLONERANGE).

@@ -57,6 +57,13 @@ struct Client {
     return copy
   }
 
+  /// A write with its bytes.
+  func write(_ bytes: [UInt8], flags: UInt16 = 0, cookie: UInt64 = 7, offset: UInt64 = 0) -> Client {
+    var copy = request(1, flags: flags, cookie: cookie, offset: offset, length: UInt32(bytes.count))
+    copy.bytes += bytes
+    return copy
+  }
+
   /// Structured replies, base:allocation and the default export.
   static var full: Client {
     hello().option(.structuredReply).option(.setMetaContext, contexts("", ["base:allocation"]))
@@ -68,9 +75,10 @@ extension NBDSession {
   static let size: UInt64 = 1 << 20
 
   /// What a session with the exports "" and "two" does when it gets `bytes`, cut into pieces of `step` bytes.
-  static func actions(_ bytes: [UInt8], step: Int = .max) -> [Action] {
+  static func actions(_ bytes: [UInt8], step: Int = .max, isWritable: Bool = false) -> [Action] {
     var session = NBDSession(exports: [
-      Export(name: "", size: size), Export(name: "two", size: 512, description: "second"),
+      Export(name: "", size: size, isWritable: isWritable),
+      Export(name: "two", size: 512, description: "second"),
     ])
     var actions = [Action]()
     var rest = bytes[...]

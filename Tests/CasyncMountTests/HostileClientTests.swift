@@ -11,21 +11,27 @@ struct HostileClientTests {
     Client.hello().option(.list).option(.info, Client.choice("two", [0, 1, 2, 3])).option(.startTLS)
       .option(.structuredReply).option(.listMetaContext, Client.contexts("two", ["base:", "x:y"]))
       .option(.abort),
+    Client.full.write(Array("bytes".utf8), offset: 9).request(6, flags: 3, length: 8192).request(4, length: 1)
+      .request(3).write([UInt8](repeating: 7, count: 700), offset: 1 << 20).write([1]).request(2),
   ]
 
   @Test("gets the same answers however its bytes are split", arguments: [1, 2, 3, 7, 16, 27, 28, 29])
   func split(_ step: Int) {
     for client in Self.streams {
-      #expect(NBDSession.actions(client.bytes, step: step) == NBDSession.actions(client.bytes))
+      for isWritable in [false, true] {
+        #expect(
+          NBDSession.actions(client.bytes, step: step, isWritable: isWritable)
+            == NBDSession.actions(client.bytes, isWritable: isWritable))
+      }
     }
   }
 
   @Test("that stops anywhere is waited for, and nothing traps")
   func prefixes() {
     for client in Self.streams {
-      let all = NBDSession.actions(client.bytes)
+      let all = NBDSession.actions(client.bytes, isWritable: true)
       for count in 0..<client.bytes.count {
-        let some = NBDSession.actions(Array(client.bytes.prefix(count)))
+        let some = NBDSession.actions(Array(client.bytes.prefix(count)), isWritable: true)
         #expect(some == Array(all.prefix(some.count)), "prefix of \(count) bytes")
       }
     }
@@ -70,14 +76,18 @@ struct HostileClientTests {
 
   /// Whether every request that is passed on is within its export, and nothing follows the end.
   private static func check(_ bytes: [UInt8], step: Int, _ seed: UInt64) {
-    let actions = NBDSession.actions(bytes, step: step)
+    let actions = NBDSession.actions(bytes, step: step, isWritable: seed % 2 == 0)
     let sizes: [UInt64] = [NBDSession.size, 512]
     for (place, action) in actions.enumerated() {
       switch action {
       case .send(let reply): #expect(reply.count < 1 << 20, "seed \(seed)")
-      case .read(let request), .prefetch(let request), .blockStatus(let request):
+      case .read(let request), .prefetch(let request), .blockStatus(let request), .zero(let request),
+        .trim(let request):
         #expect(
           !request.range.isEmpty && request.range.upperBound <= sizes[request.export], "seed \(seed)")
+      case .write(let request, let bytes):
+        #expect(bytes.count == request.length && request.range.upperBound <= sizes[0], "seed \(seed)")
+      case .flush(let request): #expect(request.range.isEmpty)
       case .finish, .abort: #expect(place == actions.count - 1, "seed \(seed)")
       }
     }

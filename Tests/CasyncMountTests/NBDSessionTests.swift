@@ -153,6 +153,52 @@ struct NBDSessionTests {
       ])
   }
 
+  @Test("passes changes of a writable export on, with their flags and bytes")
+  func changes() {
+    let bytes = (0..<3000).map { UInt8(truncatingIfNeeded: $0) }
+    let client = Client.full.write(bytes, flags: 1, offset: 5).request(4, flags: 1, length: 512)
+      .request(6, flags: 19, offset: 512, length: 1024).request(3).write([1], offset: NBDSession.size - 1)
+    let write = NBDRequest(cookie: 7, export: 0, range: 5..<3005, isDurable: true)
+    let trim = NBDRequest(cookie: 7, export: 0, range: 0..<512, isDurable: true)
+    let zero = NBDRequest(
+      cookie: 7, export: 0, range: 512..<1536, isDurable: true, keepsRoom: true, mustBeFast: true)
+    let flush = NBDRequest(cookie: 7, export: 0, range: 0..<0)
+    let last = NBDRequest(cookie: 7, export: 0, range: NBDSession.size - 1..<NBDSession.size)
+    #expect(
+      NBDSession.actions(client.bytes, isWritable: true).suffix(5) == [
+        .write(write, bytes), .trim(trim), .zero(zero), .flush(flush), .write(last, [1]),
+      ])
+  }
+
+  @Test(
+    "refuses a change that is not good, takes its bytes, and goes on",
+    arguments: [
+      ("past the end", Client.full.write([1, 2], offset: NBDSession.size - 1), NBDErrorNumber.noSpace),
+      ("of nothing", Client.full.write([]), .invalid),
+      ("with an unknown flag", Client.full.write([1], flags: 2), .invalid),
+      ("zeros past the end", Client.full.request(6, offset: .max, length: 2), .noSpace),
+      ("trim with NO_HOLE", Client.full.request(4, flags: 2, length: 512), .invalid),
+      ("flush with a flag", Client.full.request(3, flags: 1), .invalid),
+    ])
+  func badChanges(_ name: String, _ client: Client, _ error: NBDErrorNumber) {
+    let actions = NBDSession.actions(client.request(0, cookie: 8, length: 1).bytes, isWritable: true)
+    let refusal = NBDRequest.failure(7, error, isStructured: false)
+    #expect(actions.dropLast().last == .send(refusal), "\(name)")
+    #expect(actions.last == .read(NBDRequest(cookie: 8, export: 0, range: 0..<1, isStructured: true)))
+  }
+
+  @Test("counts the memory of a write from its header on")
+  func payload() {
+    var session = NBDSession(exports: [.init(name: "", size: NBDSession.size, isWritable: true)])
+    session.receive(Client.full.request(1, length: 100_000).bytes.rawSpan)
+    while session.next() != nil {}
+    #expect(session.payloadCount == 100_000)
+    session.receive([UInt8](repeating: 1, count: 100_000).rawSpan)
+    #expect(session.hasAction)
+    while session.next() != nil {}
+    #expect(session.payloadCount == 0)
+  }
+
   @Test("has a metadata context only for the export it was selected for")
   func otherExport() {
     let client = Client.hello().option(.structuredReply)

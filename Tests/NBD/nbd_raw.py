@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Protocol tests of an NBD server against a reference image, in TAP.
 
-nbd_raw.py URI IMAGE [--only NAME]… [--pid PID]
+nbd_raw.py URI IMAGE [--only NAME]… [--writable] [--pid PID]
 
 It speaks the protocol itself, so that it can break its rules. URIs:
 nbd+unix:///EXPORT?socket=PATH and nbd://HOST[:PORT]/EXPORT.
@@ -16,9 +16,9 @@ ACK, REP_SERVER, REP_INFO, REP_META = 1, 2, 3, 4
 ERR_UNSUP, ERR_POLICY, ERR_INVALID, ERR_TLS_REQD, ERR_UNKNOWN, ERR_TOO_BIG = (0x80000001, 0x80000002,
     0x80000003, 0x80000005, 0x80000006, 0x80000009)
 READ, WRITE, DISC, FLUSH, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS = range(8)
-F_DF, F_REQ_ONE = 4, 8
+F_FUA, F_NO_HOLE, F_DF, F_REQ_ONE, F_FAST_ZERO = 1, 2, 4, 8, 16
 HAS_FLAGS, READ_ONLY, SEND_DF, MULTI_CONN, SEND_CACHE = 1, 2, 1 << 7, 1 << 8, 1 << 10
-EPERM, EINVAL, EOVERFLOW, ENOTSUP = 1, 22, 75, 95
+EPERM, EINVAL, ENOSPC, EOVERFLOW, ENOTSUP = 1, 22, 28, 75, 95
 
 class Closed(Exception): pass
 
@@ -144,7 +144,7 @@ class Conn:
 
 p = argparse.ArgumentParser()
 p.add_argument("uri"); p.add_argument("image")
-p.add_argument("--only", action="append", default=[])
+p.add_argument("--only", action="append", default=[]); p.add_argument("--writable", action="store_true")
 p.add_argument("--pid", type=int)
 A = p.parse_args()
 u = urlparse(A.uri)
@@ -170,7 +170,7 @@ def size_and_flags():
         c.open()
         assert c.size == SIZE, "size %d, image %d" % (c.size, SIZE)
         assert c.flags & HAS_FLAGS
-        assert bool(c.flags & READ_ONLY) == True, "read-only flag"
+        assert bool(c.flags & READ_ONLY) != A.writable, "read-only flag"
         return "flags %#x%s" % (c.flags, " min/pref/max %d/%d/%d" % struct.unpack(">III", c.info[3]) if 3 in c.info else "")
 @test
 def multi_conn_flag():
@@ -401,12 +401,75 @@ def meta_list():
         ids = c.meta("nonsense:thing", LIST_META); assert ids == {} or ids is None
 @test
 def write_to_read_only():
+    if A.writable: raise Skip("writable")
     with Conn(A) as c:
         c.open()
         k = c.req(WRITE, 0, 65536, data=bytes(65536)); assert c.simple_error(k) in (EPERM, EINVAL)
         assert c.read(0, 512) == (0, ref(0, 512)), "the connection did not survive"
         for cmd in (TRIM, WRITE_ZEROES): k = c.req(cmd, 0, 4096); assert c.simple_error(k) in (EPERM, EINVAL, ENOTSUP)
         assert c.read(0, 512) == (0, ref(0, 512)); c.disc()
+class Changed:
+    """A connection to a writable export whose range has its old bytes again in the end."""
+    def __init__(self, o, n, **k):
+        if not A.writable: raise Skip("read-only")
+        self.o, self.n, self.k = o, n, k
+    def __enter__(self): self.c = Conn(A, 60); self.c.open(**self.k); return self.c
+    def __exit__(self, *e):
+        self.c.s.close()
+        with Conn(A, 60) as c: c.open(); assert done(c, WRITE, self.o, self.n, data=ref(self.o, self.n)) == 0
+def done(c, cmd, o, n, flags=0, data=b""): return c.simple_error(c.req(cmd, o, n, flags=flags, data=data))
+@test
+def writes():
+    with Changed(0, 1 << 20, structured=True) as c:
+        want = bytearray(ref(0, 1 << 20)); r = random.Random(5)
+        for i in range(300):
+            o = r.randrange(0, 1 << 20); n = r.randrange(1, min(20000, (1 << 20) - o) + 1); b = r.randbytes(n)
+            assert done(c, WRITE, o, n, r.choice((0, 0, F_FUA)), b) == 0; want[o:o + n] = b
+            o = r.randrange(0, 1 << 20); n = r.randrange(1, (1 << 20) - o + 1); assert c.read(o, n) == (0, bytes(want[o:o + n])), i
+        with Conn(A) as d: d.open(); assert d.read(0, 1 << 20) == (0, bytes(want)), "not seen by another connection"
+@test
+def largest_write():
+    n = min(SIZE, MAXREQ)
+    with Changed(0, n) as c: assert done(c, WRITE, 0, n, data=b"\x5a" * n) == 0; assert c.read(n - 9, 9) == (0, b"\x5a" * 9)
+@test
+def over_large_write():
+    with Changed(0, 512) as c:
+        try: c.req(WRITE, 0, MAXREQ + 512, data=b"x"); c.send(bytes(MAXREQ + 511)); assert c.simple_error(1) == EINVAL
+        except Closed: pass
+    alive()
+@test
+def writes_out_of_range():
+    with Changed(0, 512) as c:
+        for o, n in ((SIZE, 512), (SIZE - 256, 512), (1 << 63, 1), ((1 << 64) - 1, 2)):
+            for cmd in (WRITE, TRIM, WRITE_ZEROES):
+                e = done(c, cmd, o, n, data=bytes(n if cmd == WRITE else 0)); assert e in (ENOSPC, EINVAL), (cmd, o, e)
+        for cmd in (WRITE, TRIM, WRITE_ZEROES): assert done(c, cmd, 0, 0) in (0, EINVAL)
+        assert c.read(0, 512) == (0, ref(0, 512)), "the connection did not survive"
+@test
+def zeros_and_trims():
+    with Changed(0, 1 << 20, structured=True, meta=True) as c:
+        want = bytearray(b"\x11" * (1 << 20)); assert done(c, WRITE, 0, 1 << 20, data=bytes(want)) == 0
+        for o, n, fl in ((100, 50, 0), (4096, 8192, 0), (20000, 30000, F_FUA), (65536, 65536, F_NO_HOLE), (150000, 70000, F_NO_HOLE | F_FUA)):
+            assert done(c, WRITE_ZEROES, o, n, fl) == 0; want[o:o + n] = bytes(n)
+            assert c.read(0, 1 << 20) == (0, bytes(want)), (o, n)
+        assert done(c, WRITE_ZEROES, 300000, 100000, F_FAST_ZERO) in (0, ENOTSUP); want[300000:400000] = c.read(300000, 100000)[1]
+        assert want[300000:400000] in (bytes(100000), b"\x11" * 100000)
+        assert done(c, TRIM, 524288, 131072) == 0; b = c.read(524288, 131072)[1]; assert b in (bytes(131072), b"\x11" * 131072)
+        assert done(c, TRIM, 700001, 99) == 0; assert c.read(700000, 200)[0] == 0
+        assert done(c, TRIM, 0, 512, F_NO_HOLE) == EINVAL and done(c, WRITE, 0, 1, F_NO_HOLE, b"x") == EINVAL
+@test
+def pipelined_writes():
+    with Changed(0, 8 << 20) as c:
+        want = {c.req(WRITE, i * 65536, 65536, data=bytes([i]) * 65536): 0 for i in range(128)}
+        for _ in range(128): k, e, d = c.reply(want); assert not e
+        assert done(c, FLUSH, 0, 0) == 0
+        assert c.read(0, 8 << 20) == (0, b"".join(bytes([i]) * 65536 for i in range(128)))
+@test
+def killed_in_a_write():
+    if not A.writable: raise Skip("read-only")
+    for n in (1, 100000):
+        with Conn(A) as c: c.open(); c.send(struct.pack(">IHHQQI", REQ, 0, WRITE, 1, 0, MAXREQ)); c.send(b"x" * n)
+    with Conn(A) as c: c.open(); assert c.read(0, 4096) == (0, ref(0, 4096)), "half a write was taken"
 @test
 def unknown_command():
     with Conn(A) as c: c.open(); k = c.req(77, 0, 0); assert c.simple_error(k) in (EINVAL, ENOTSUP); assert c.read(0, 512)[0] == 0

@@ -37,6 +37,7 @@
 #include <sys/statfs.h>
 #include <sys/sysmacros.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -49,6 +50,11 @@ static inline int casync_openat(int dir, const char *path, int flags, mode_t mod
 // Under other names: a method of the same name hides the call from its own body.
 static inline ssize_t casync_read(int fd, void *bytes, size_t count) { return read(fd, bytes, count); }
 static inline ssize_t casync_write(int fd, const void *bytes, size_t count) { return write(fd, bytes, count); }
+// RWF_NOWAIT: only what is in the page cache.
+static inline ssize_t casync_read_nowait(int fd, void *bytes, size_t count, off_t offset) {
+  struct iovec part = {bytes, count};
+  return preadv2(fd, &part, 1, offset, RWF_NOWAIT);
+}
 static inline int casync_rename(const char *from, const char *to) { return rename(from, to); }
 static inline int casync_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
   return renameat2(from_dir, from, to_dir, to, flags);

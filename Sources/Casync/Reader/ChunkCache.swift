@@ -10,6 +10,8 @@ struct ChunkCache {
     case chunk(ChunkID, length: Int)
     /// A block of a raw file.
     case block(file: Int, position: Int)
+    /// Bytes that change, which are therefore not kept.
+    case passing(UInt64)
   }
 
   private struct Entry {
@@ -51,6 +53,7 @@ struct ChunkCache {
   /// Keeps a chunk as the newest, unless it is longer than all that may be kept.
   mutating func insert(_ buffer: Buffer, for key: Key) {
     let cost = Self.cost(buffer.count)
+    if case .passing = key { return }
     guard places[key] == nil, cost <= limit else { return }
     makeRoom(for: cost)
     let place = free.popLast() ?? entries.count

@@ -54,12 +54,15 @@ package final class ChunkSupply: Sendable {
     var isClosed = false
   }
 
+  /// Longest part of a file that is read at one time.
+  private static let passingLength: UInt64 = 1 << 20
   /// Most chunks that are expected at one time; more are not worth the wait.
   private static let expectedLimit = 512
 
   private let state: Mutex<State>
   private let queue = Monitor(Queue())
   private let report: @Sendable (String) -> Void
+  private let passing = Atomic<UInt64>(0)
   /// Bytes of memory for chunks.
   let memory: Int
 
@@ -128,6 +131,25 @@ package final class ChunkSupply: Sendable {
     return read
   }
 
+  /// Reads `range` of a file whose bytes may change: they are not kept.
+  /// - Parameter completion: called once, on a thread that loads.
+  func read(_ file: File, _ range: Range<UInt64>, _ completion: @escaping PendingRead.Completion) {
+    var needs = [Need]()
+    var start = range.lowerBound
+    while start < range.upperBound {
+      let (offset, length) = (start, Int(min(range.upperBound - start, Self.passingLength)))
+      let number = passing.add(1, ordering: .relaxed).newValue
+      let load = Load(key: .passing(number), length: length, origin: .file(file, offset: offset))
+      needs.append(
+        Need(load: load, place: needs.count) {
+          ImagePiece(offset: offset, length: length, buffer: $0, start: 0)
+        })
+      start += UInt64(length)
+    }
+    var pieces = [ImagePiece?](repeating: nil, count: needs.count)
+    provide(needs, into: &pieces, completion)?.start(pieces)
+  }
+
   /// Has chunks loaded that will probably be asked for.
   func expect(_ loads: [Load]) {
     let room = queue.withLockWakingOne { Self.expectedLimit - $0.expected.count }
@@ -181,7 +203,7 @@ package final class ChunkSupply: Sendable {
     }
     if isReported, case .failure(let error) = result { report("\(error)") }
     for waiter in waiters {
-      waiter.read.deliver(result.map { buffer in waiter.piece?(buffer) }, at: waiter.place)
+      waiter.read.deliver(result.map { buffer in waiter.piece.map { [$0(buffer)] } ?? [] }, at: waiter.place)
     }
   }
 }

@@ -1,4 +1,4 @@
-internal import CasyncFormat
+package import CasyncFormat
 internal import CasyncIO
 package import CasyncStore
 internal import Synchronization
@@ -19,7 +19,7 @@ package final class ImageReader: Sendable {
   /// Bytes that the index or file gives; what is behind them are zeros.
   private let contentSize: UInt64
   private let content: Content
-  private let supply: ChunkSupply
+  let supply: ChunkSupply
   private let ahead: Mutex<ReadAhead>
 
   private init(_ content: Content, size: UInt64, name: String, _ supply: ChunkSupply) throws {
@@ -60,6 +60,12 @@ package final class ImageReader: Sendable {
     default: throw JobError(.badRequest, "\(path) is neither a file nor a block device")
     }
     try self.init(.file(file, number: number), size: size, name: path, supply)
+  }
+
+  /// Who the image is: SHA-256 of its index's table; `nil` for a raw file.
+  package var digest: ChunkID? {
+    guard case .chunks(let index, _, _) = content else { return nil }
+    return index.tableDigest
   }
 
   /// Makes a cache durable. After the supply's threads are gone. Blocks.
@@ -176,6 +182,14 @@ package final class ImageReader: Sendable {
   }
 
   // MARK: Looking
+
+  /// Where the bytes in `range` lie, when all of them are in a local file; `nil` when they are not.
+  func places(of range: Range<UInt64>) -> [Disk.Place]? {
+    guard case .file(let file, _) = content, range.lowerBound < contentSize else { return nil }
+    let end = min(range.upperBound, contentSize)
+    let data = Disk.Place(range: range.lowerBound..<end, file: file)
+    return end == range.upperBound ? [data] : [data, Disk.Place(range: end..<range.upperBound, file: nil)]
+  }
 
   /// A run of the image that holds zeros, or does not.
   package struct Extent: Equatable, Sendable {

@@ -10,6 +10,20 @@ package struct ImagePiece: Sendable {
   package let buffer: Buffer?
   /// Where in the buffer they begin.
   package let start: Int
+
+  /// Bytes at `start` of `buffer`.
+  package init(offset: UInt64, length: Int, buffer: Buffer?, start: Int) {
+    self.offset = offset
+    self.length = length
+    self.buffer = buffer
+    self.start = start
+  }
+
+  /// Zeros.
+  package init(zerosAt range: Range<UInt64>) {
+    self.init(
+      offset: range.lowerBound, length: Int(range.upperBound - range.lowerBound), buffer: nil, start: 0)
+  }
 }
 
 /// A read that waits for chunks. The last of them to come ends it, on the thread that loaded it.
@@ -18,7 +32,8 @@ final class PendingRead: Sendable {
 
   private struct State {
     var missing = 1
-    var pieces: [ImagePiece?] = []
+    /// Of each place; none where something is missing.
+    var pieces: [[ImagePiece]] = []
     var error: (any Error)?
   }
 
@@ -36,9 +51,9 @@ final class PendingRead: Sendable {
     let result = state.withLock { state -> Result<[ImagePiece], any Error>? in
       for (place, piece) in pieces.enumerated() {
         if place >= state.pieces.count {
-          state.pieces.append(piece)
+          state.pieces.append(piece.map { [$0] } ?? [])
         } else if let piece {
-          state.pieces[place] = piece
+          state.pieces[place] = [piece]
         }
       }
       return Self.arrived(&state)
@@ -46,13 +61,13 @@ final class PendingRead: Sendable {
     if let result { completion(result) }
   }
 
-  /// A missing piece came; `nil` when nobody wants to see it.
-  func deliver(_ result: Result<ImagePiece?, any Error>, at place: Int) {
+  /// What was missing came; no pieces when nobody wants to see them.
+  func deliver(_ result: Result<[ImagePiece], any Error>, at place: Int) {
     let result = state.withLock { state -> Result<[ImagePiece], any Error>? in
       switch result {
-      case .success(let piece):
-        while state.pieces.count <= place { state.pieces.append(nil) }
-        if let piece { state.pieces[place] = piece }
+      case .success(let pieces):
+        while state.pieces.count <= place { state.pieces.append([]) }
+        state.pieces[place] = pieces
       case .failure(let error):
         state.error = state.error ?? error
       }
@@ -64,7 +79,7 @@ final class PendingRead: Sendable {
   private static func arrived(_ state: inout State) -> Result<[ImagePiece], any Error>? {
     state.missing -= 1
     guard state.missing == 0 else { return nil }
-    let pieces = state.pieces.compactMap { $0 }
+    let pieces = state.pieces.flatMap { $0 }
     state.pieces = []
     return state.error.map { .failure($0) } ?? .success(pieces)
   }

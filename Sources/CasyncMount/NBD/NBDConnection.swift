@@ -36,7 +36,7 @@ final class NBDConnection {
   }
 
   /// Bytes of memory that this client makes the server hold, roughly.
-  var bytesUnderWay: Int { loadingBytes + replies.count }
+  var bytesUnderWay: Int { loadingBytes + replies.count + session.payloadCount }
 
   func beginLoading(bytes: Int) {
     loadingCount += 1
@@ -50,7 +50,10 @@ final class NBDConnection {
 
   /// Whether another request may be taken, when all clients together have `total` bytes under way.
   func mayTake(total: Int, limit: Int) -> Bool {
-    guard !isFinishing, !isBroken, loadingCount < Self.requestLimit else { return false }
+    guard !isFinishing, !isBroken else { return false }
+    // A write that was begun is taken to its end: its memory is counted already.
+    guard session.payloadCount == 0 else { return true }
+    guard loadingCount < Self.requestLimit else { return false }
     let own = bytesUnderWay
     return own == 0 || own < Self.byteLimit && total < limit
   }

@@ -5,7 +5,7 @@ package struct NBDRequest: Equatable, Sendable {
   package let cookie: UInt64
   /// Ordinal of the export.
   package let export: Int
-  /// Bytes; the range lies inside the export and is not empty.
+  /// Bytes; the range lies inside the export and is not empty, but for a flush.
   package let range: Range<UInt64>
   /// Answer a read in one chunk.
   package let dontFragment: Bool
@@ -13,10 +13,15 @@ package struct NBDRequest: Equatable, Sendable {
   package let wantsOne: Bool
   /// Answer by structured replies: a read or a block status after they were agreed on.
   package let isStructured: Bool
+  /// What changes must be durable before the answer (FUA).
+  package let isDurable: Bool
+  /// Zeros must keep room of their own (NO_HOLE), or must be refused if they take as long as a write.
+  package let keepsRoom: Bool
+  package let mustBeFast: Bool
 
   package init(
     cookie: UInt64, export: Int, range: Range<UInt64>, dontFragment: Bool = false, wantsOne: Bool = false,
-    isStructured: Bool = false
+    isStructured: Bool = false, isDurable: Bool = false, keepsRoom: Bool = false, mustBeFast: Bool = false
   ) {
     self.cookie = cookie
     self.export = export
@@ -24,9 +29,12 @@ package struct NBDRequest: Equatable, Sendable {
     self.dontFragment = dontFragment
     self.wantsOne = wantsOne
     self.isStructured = isStructured
+    self.isDurable = isDurable
+    self.keepsRoom = keepsRoom
+    self.mustBeFast = mustBeFast
   }
 
-  /// Bytes of image that the answer to a read carries.
+  /// Bytes of image that the answer to a read, or a write itself, carries.
   package var length: Int { Int(clamping: range.upperBound - range.lowerBound) }
 
   // MARK: Answers

@@ -8,12 +8,12 @@ package final class NBDServer {
   package struct Export: Sendable {
     package let name: String
     package let description: String
-    package let image: ImageReader
+    package let disk: Disk
 
-    package init(name: String, description: String, image: ImageReader) {
+    package init(name: String, description: String, disk: Disk) {
       self.name = name
       self.description = description
-      self.image = image
+      self.disk = disk
     }
   }
 
@@ -21,6 +21,8 @@ package final class NBDServer {
   private struct Completion: Sendable {
     let connection: UInt64
     let request: NBDRequest
+    /// Bytes that it held.
+    let bytes: Int
     /// Whether the pieces are to be sent.
     let isRead: Bool
     let result: Result<[ImagePiece], any Error>
@@ -64,6 +66,7 @@ package final class NBDServer {
   private let inbox: Inbox
   private let zeros = Buffer(count: 256 << 10)
   private let input = Buffer(count: 64 << 10)
+  private var localReader = LocalReader()
   private var connections: [UInt64: NBDConnection] = [:]
   private var nextToken: UInt64
   /// Those who wait until all together have less under way.
@@ -77,11 +80,12 @@ package final class NBDServer {
     precondition(!exports.isEmpty, "a server without an export")
     var all = exports
     if let first = exports.first, !exports.contains(where: { $0.name.isEmpty }) {
-      all.insert(Export(name: "", description: first.description, image: first.image), at: 0)
+      all.insert(Export(name: "", description: first.description, disk: first.disk), at: 0)
     }
     self.exports = all
     sessions = all.map {
-      NBDSession.Export(name: $0.name, size: $0.image.size, description: $0.description)
+      NBDSession.Export(
+        name: $0.name, size: $0.disk.size, description: $0.description, isWritable: $0.disk.isWritable)
     }
     self.listeners = listeners
     inbox = Inbox(try Poller())
@@ -162,9 +166,7 @@ package final class NBDServer {
   private func pump(_ connection: NBDConnection) throws {
     repeat {
       counting(connection) { $0.send() }
-      while mayTake(connection), let action = connection.session.next() {
-        counting(connection) { perform(action, $0) }
-      }
+      while mayTake(connection), takeAction(connection) {}
       // What was added may be sent at once, and after that more may be taken.
       counting(connection) { $0.send() }
     } while mayTake(connection) && connection.session.hasAction
@@ -189,6 +191,18 @@ package final class NBDServer {
     total += connection.bytesUnderWay
   }
 
+  /// Does the next thing that a client wants.
+  /// - Returns: whether there was one.
+  private func takeAction(_ connection: NBDConnection) -> Bool {
+    var isSomething = false
+    counting(connection) { connection in
+      guard let action = connection.session.next() else { return }
+      isSomething = true
+      perform(action, connection)
+    }
+    return isSomething
+  }
+
   private func mayTake(_ connection: NBDConnection) -> Bool {
     connection.mayTake(total: total, limit: Self.byteLimit)
   }
@@ -202,34 +216,57 @@ package final class NBDServer {
     case .prefetch(let request): prefetch(request, connection)
     case .blockStatus(let request):
       let limit = request.wantsOne ? 1 : NBDSession.Limits.extents
-      let extents = exports[request.export].image.extents(in: request.range, limit: limit)
+      let extents = disk(request).extents(in: request.range, limit: limit)
       connection.replies.append(request.blockStatus(extents))
+    case .write(let request, let bytes):
+      disk(request).write(
+        bytes, at: request.range.lowerBound, isDurable: request.isDurable,
+        completion(of: request, connection, bytes: bytes.count))
+    case .zero(let request):
+      disk(request).zero(
+        request.range, keepsRoom: request.keepsRoom, mustBeFast: request.mustBeFast,
+        isDurable: request.isDurable, completion(of: request, connection))
+    case .trim(let request):
+      disk(request).trim(request.range, isDurable: request.isDurable, completion(of: request, connection))
+    case .flush(let request): disk(request).flush(completion(of: request, connection))
     case .finish: connection.isFinishing = true
     case .abort: connection.isBroken = true
     }
   }
 
-  private func read(_ request: NBDRequest, _ connection: NBDConnection) {
+  private func disk(_ request: NBDRequest) -> Disk { exports[request.export].disk }
+
+  /// What answers a request when it is done, which then counts as under way.
+  /// - Parameter bytes: what it holds until then.
+  private func completion(
+    of request: NBDRequest, _ connection: NBDConnection, bytes: Int = 0, isRead: Bool = false
+  ) -> Disk.Completion {
     let (inbox, token) = (inbox, connection.token)
-    let pieces = exports[request.export].image.read(request.range) { result in
-      inbox.post(Completion(connection: token, request: request, isRead: true, result: result))
+    connection.beginLoading(bytes: bytes)
+    return { result in
+      inbox.post(
+        Completion(connection: token, request: request, bytes: bytes, isRead: isRead, result: result))
     }
-    if let pieces {
+  }
+
+  private func read(_ request: NBDRequest, _ connection: NBDConnection) {
+    let disk = disk(request)
+    if let places = disk.places(of: request.range), let pieces = localReader.read(places) {
+      return connection.replies.append(pieces, for: request)
+    }
+    let length = request.length
+    if let pieces = disk.read(
+      request.range, completion(of: request, connection, bytes: length, isRead: true))
+    {
+      connection.endLoading(bytes: length)
       connection.replies.append(pieces, for: request)
-    } else {
-      connection.beginLoading(bytes: request.length)
     }
   }
 
   private func prefetch(_ request: NBDRequest, _ connection: NBDConnection) {
-    let (inbox, token) = (inbox, connection.token)
-    let isThere = exports[request.export].image.prefetch(request.range) { result in
-      inbox.post(Completion(connection: token, request: request, isRead: false, result: result))
-    }
-    if isThere {
+    if disk(request).prefetch(request.range, completion(of: request, connection)) {
+      connection.endLoading(bytes: 0)
       connection.replies.append(request.acknowledgement)
-    } else {
-      connection.beginLoading(bytes: 0)
     }
   }
 
@@ -238,12 +275,13 @@ package final class NBDServer {
   private func take(_ completion: Completion) -> UInt64 {
     guard let connection = connections[completion.connection] else { return completion.connection }
     counting(connection) { connection in
-      connection.endLoading(bytes: completion.isRead ? completion.request.length : 0)
+      connection.endLoading(bytes: completion.bytes)
       switch completion.result {
       case .success(let pieces) where completion.isRead:
         connection.replies.append(pieces, for: completion.request)
       case .success: connection.replies.append(completion.request.acknowledgement)
-      case .failure(let error): connection.replies.append(completion.request.failure(.io, "\(error)"))
+      case .failure(let error):
+        connection.replies.append(completion.request.failure(NBDErrorNumber(error), "\(error)"))
       }
     }
     return completion.connection

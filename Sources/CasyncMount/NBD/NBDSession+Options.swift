@@ -76,9 +76,12 @@ extension NBDSession {
     exports.firstIndex { $0.name.utf8.elementsEqual(name) }
   }
 
-  private var flags: Wire.ExportFlags {
-    let flags: Wire.ExportFlags = [.hasFlags, .readOnly, .sendFlush, .canMultiConnect, .sendCache]
-    return isStructured ? flags.union(.sendDontFragment) : flags
+  private func flags(of export: Export) -> Wire.ExportFlags {
+    // A flush is about all writes, whichever connection they came by.
+    var flags: Wire.ExportFlags = [.hasFlags, .sendFlush, .canMultiConnect, .sendCache]
+    if isStructured { flags.insert(.sendDontFragment) }
+    return export.isWritable
+      ? flags.union([.sendForcedAccess, .sendTrim, .sendWriteZeroes, .sendFastZero]) : flags.union(.readOnly)
   }
 
   private mutating func begin(_ number: Int) {
@@ -95,7 +98,7 @@ extension NBDSession {
     guard let number = number(of: name) else { return end(.abort) }
     var reply = [UInt8]()
     reply.append(big: exports[number].size)
-    reply.append(big: flags.rawValue)
+    reply.append(big: flags(of: exports[number]).rawValue)
     if !omitsZeroes { reply += [UInt8](repeating: 0, count: 124) }
     pending.append(.send(reply))
     begin(number)
@@ -126,7 +129,7 @@ extension NBDSession {
     guard name.count <= Limits.name else { return send(option, .tooBig, "the name is too long") }
     guard let number = number(of: name) else { return send(option, .unknown, "no export has this name") }
     let export = exports[number]
-    let flags = flags.rawValue
+    let flags = flags(of: export).rawValue
     sendInfo(option, .export) {
       $0.append(big: export.size)
       $0.append(big: flags)

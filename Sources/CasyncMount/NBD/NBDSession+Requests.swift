@@ -25,17 +25,13 @@ extension NBDSession {
     case .blockStatus: takeBlockStatus(header, export)
     case .cache: takeCache(header, export)
     case .disconnect: end(.finish)
-    case .flush:
-      // Nothing is ever written, so everything is durable.
-      header.flags.isEmpty ? acknowledge(header) : fail(header, .invalid)
-    case .write: skipWrite(header)
-    case .trim, .writeZeroes: fail(header, .notPermitted)
+    case .flush: takeFlush(header, export)
+    case .write: takeWrite(header, export)
+    case .trim: takeChange(header, export, flags: .forcedAccess) { .trim($0) }
+    case .writeZeroes:
+      takeChange(header, export, flags: [.forcedAccess, .noHole, .fastZero]) { .zero($0) }
     case nil: fail(header, .invalid)
     }
-  }
-
-  private mutating func acknowledge(_ header: Header) {
-    pending.append(.send(NBDRequest.simpleHeader(header.cookie, error: 0)))
   }
 
   private mutating func fail(
@@ -80,10 +76,48 @@ extension NBDSession {
     pending.append(.prefetch(NBDRequest(cookie: header.cookie, export: export, range: range)))
   }
 
-  /// A write is refused, but its data comes all the same.
-  private mutating func skipWrite(_ header: Header) {
+  // MARK: Changes
+
+  private mutating func takeFlush(_ header: Header, _ export: Int) {
+    guard header.flags.isEmpty else { return fail(header, .invalid) }
+    let request = NBDRequest(cookie: header.cookie, export: export, range: 0..<0)
+    // Where nothing is ever written everything is durable.
+    pending.append(exports[export].isWritable ? .flush(request) : .send(request.acknowledgement))
+  }
+
+  /// A change of `range` with the flags that it has.
+  private func change(_ header: Header, _ export: Int, _ range: Range<UInt64>) -> NBDRequest {
+    NBDRequest(
+      cookie: header.cookie, export: export, range: range, isDurable: header.flags.contains(.forcedAccess),
+      keepsRoom: header.flags.contains(.noHole), mustBeFast: header.flags.contains(.fastZero))
+  }
+
+  /// A trim, or a write of zeros.
+  private mutating func takeChange(
+    _ header: Header, _ export: Int, flags: Wire.CommandFlags, _ action: (NBDRequest) -> Action
+  ) {
+    guard exports[export].isWritable else { return fail(header, .notPermitted) }
+    guard header.flags.isSubset(of: flags) else { return fail(header, .invalid) }
+    guard let range = range(header, export) else { return fail(header, outside(header)) }
+    pending.append(action(change(header, export, range)))
+  }
+
+  /// A write. One that is refused has its data all the same, which is thrown away.
+  private mutating func takeWrite(_ header: Header, _ export: Int) {
     guard header.length <= Limits.skipped else { return end(.abort) }
-    let reply = NBDRequest.failure(header.cookie, .notPermitted, isStructured: false)
+    guard exports[export].isWritable else { return skipWrite(header, .notPermitted) }
+    guard header.flags.isSubset(of: .forcedAccess), header.length <= Limits.request else {
+      return skipWrite(header, .invalid)
+    }
+    guard let range = range(header, export) else { return skipWrite(header, outside(header)) }
+    phase = .payload(change(header, export, range))
+  }
+
+  /// Why a range of a change is not good: proto.md has an error of its own for what leaves the export.
+  private func outside(_ header: Header) -> NBDErrorNumber { header.length == 0 ? .invalid : .noSpace }
+
+  private mutating func skipWrite(_ header: Header, _ error: NBDErrorNumber) {
+    let reply = NBDRequest.failure(header.cookie, error, isStructured: false)
     phase = .skipping(Int(header.length), reply: reply, inTransmission: true)
   }
 }

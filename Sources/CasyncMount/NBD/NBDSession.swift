@@ -19,11 +19,13 @@ package struct NBDSession {
     /// Bytes.
     package let size: UInt64
     package let description: String
+    package let isWritable: Bool
 
-    package init(name: String, size: UInt64, description: String = "") {
+    package init(name: String, size: UInt64, description: String = "", isWritable: Bool = false) {
       self.name = name
       self.size = size
       self.description = description
+      self.isWritable = isWritable
     }
   }
 
@@ -37,7 +39,7 @@ package struct NBDSession {
     package static let skipped = 32 << 20
     /// Most options before an export is chosen.
     package static let optionCount = 1024
-    /// Longest read.
+    /// Longest read or write.
     package static let request: UInt32 = 32 << 20
     /// Most extents in one answer.
     package static let extents = 2048
@@ -50,6 +52,12 @@ package struct NBDSession {
     /// Load the range into memory, then acknowledge.
     case prefetch(NBDRequest)
     case blockStatus(NBDRequest)
+    /// The range gets these bytes.
+    case write(NBDRequest, [UInt8])
+    case zero(NBDRequest)
+    case trim(NBDRequest)
+    /// Make every write that was answered durable, whoever sent it.
+    case flush(NBDRequest)
     /// Answer everything that is under way, then close.
     case finish
     /// Close now.
@@ -61,6 +69,8 @@ package struct NBDSession {
     case clientFlags
     case options
     case transmission
+    /// The bytes of a write come.
+    case payload(NBDRequest)
     /// So many bytes to throw away, then `reply` to send, then on in `options` or `transmission`.
     case skipping(Int, reply: [UInt8], inTransmission: Bool)
     case ended
@@ -73,6 +83,8 @@ package struct NBDSession {
   /// Actions of one option, to be given one at a time.
   var pending = Fifo<Action>()
   var optionCount = 0
+  /// What came of the bytes of a write.
+  private var payload: [UInt8] = []
 
   // What was agreed on.
   var omitsZeroes = false
@@ -87,6 +99,11 @@ package struct NBDSession {
 
   /// Whether an export was chosen.
   package var isTransmitting: Bool { export != nil }
+
+  /// Bytes of memory for the write that is being received.
+  package var payloadCount: Int {
+    if case .payload(let request) = phase { request.length } else { 0 }
+  }
 
   /// Bytes received and not taken yet.
   package var bufferedCount: Int { input.count - taken }
@@ -120,6 +137,11 @@ package struct NBDSession {
       case .transmission:
         guard let bytes = take(28) else { return nil }
         takeRequest(bytes)
+      case .payload(let request):
+        guard takePayload(of: request) else { return nil }
+        phase = .transmission
+        defer { payload = [] }
+        return .write(request, payload)
       case .skipping(let count, let reply, let inTransmission):
         let step = min(count, bufferedCount)
         taken += step
@@ -142,6 +164,7 @@ package struct NBDSession {
     case .clientFlags: bufferedCount >= 4
     case .options: bufferedCount >= 16 && Int(optionLength) <= bufferedCount - 16
     case .transmission: bufferedCount >= 28
+    case .payload(let request): bufferedCount >= request.length - payload.count
     case .skipping(let count, _, _): bufferedCount >= count
     }
   }
@@ -164,6 +187,16 @@ package struct NBDSession {
   /// The next `count` bytes, which stay.
   func peek(_ count: Int) -> ArraySlice<UInt8>? {
     bufferedCount >= count ? input[taken..<taken + count] : nil
+  }
+
+  /// Takes what is there of the bytes of a write.
+  /// - Returns: whether they are complete.
+  private mutating func takePayload(of request: NBDRequest) -> Bool {
+    if payload.isEmpty { payload.reserveCapacity(request.length) }
+    let step = min(request.length - payload.count, bufferedCount)
+    payload += input[taken..<taken + step]
+    taken += step
+    return payload.count == request.length
   }
 
   mutating func end(_ action: Action) {

@@ -1,3 +1,5 @@
+internal import CasyncIO
+
 /// Numbers of the NBD protocol (NetworkBlockDevice/nbd, doc/proto.md, "Values"). All integers are big-endian.
 enum Wire {
   static let greeting: UInt64 = 0x4e42_444d_4147_4943
@@ -37,9 +39,13 @@ enum Wire {
     static let hasFlags = ExportFlags(rawValue: 1 << 0)
     static let readOnly = ExportFlags(rawValue: 1 << 1)
     static let sendFlush = ExportFlags(rawValue: 1 << 2)
+    static let sendForcedAccess = ExportFlags(rawValue: 1 << 3)
+    static let sendTrim = ExportFlags(rawValue: 1 << 5)
+    static let sendWriteZeroes = ExportFlags(rawValue: 1 << 6)
     static let sendDontFragment = ExportFlags(rawValue: 1 << 7)
     static let canMultiConnect = ExportFlags(rawValue: 1 << 8)
     static let sendCache = ExportFlags(rawValue: 1 << 10)
+    static let sendFastZero = ExportFlags(rawValue: 1 << 11)
   }
 
   enum Command: UInt16 {
@@ -48,8 +54,11 @@ enum Wire {
 
   struct CommandFlags: OptionSet {
     let rawValue: UInt16
+    static let forcedAccess = CommandFlags(rawValue: 1 << 0)
+    static let noHole = CommandFlags(rawValue: 1 << 1)
     static let dontFragment = CommandFlags(rawValue: 1 << 2)
     static let requestOne = CommandFlags(rawValue: 1 << 3)
+    static let fastZero = CommandFlags(rawValue: 1 << 4)
   }
 
   enum Chunk: UInt16 {
@@ -72,7 +81,17 @@ package enum NBDErrorNumber: UInt32, Sendable {
   case notPermitted = 1
   case io = 5
   case invalid = 22
+  case noSpace = 28
   case notSupported = 95
+
+  /// The number that says best what a disk could not do.
+  init(_ error: any Error) {
+    guard let error = error as? SystemError else {
+      self = .io
+      return
+    }
+    self = error.isNoSpace ? .noSpace : error.isUnsupported ? .notSupported : .io
+  }
 }
 
 extension [UInt8] {
