@@ -9,7 +9,8 @@ struct Notifier: Sendable {
 
   init(_ environment: Environment) { name = environment["NOTIFY_SOCKET"] }
 
-  func ready() { send("READY=1") }
+  /// - Parameter device: the device that is ready, if it is one.
+  func ready(device: String? = nil) { send("READY=1" + (device.map { "\nDEVICE=\($0)\n" } ?? "")) }
 
   func status(_ text: String) { send("STATUS=\(text)") }
 

@@ -84,7 +84,9 @@ extension Option {
     ours(
       .stateDir, .path("DIR|none"), for: readers,
       "where indexes of devices are kept (/var/lib/casync)"),
-    ours(.force, .flag, for: readers, "go on although the image is for another sector size"),
+    ours(
+      .force, .flag, for: readers + [.mkdev],
+      "go on although the image is for another sector size, or the device to detach in use"),
     ours(.grace, .time, for: [.gc], "spare chunks younger than this, such as 24h (0)"),
     ours(.repair, .flag, for: [.check], "move bad chunks aside"),
     ours(.json, .flag, for: reporters, "print the result as JSON on standard output"),
@@ -99,7 +101,8 @@ extension Option {
     ours(.fuse, .path("FILE"), for: [.mkdev], "show the image as this file, read-only, by FUSE"),
     ours(.memory, .size, for: [.mkdev], "keep so many bytes of chunks in memory (64M)"),
     ours(.overlay, .path("FILE"), for: [.mkdev], "keep what clients write here"),
-    ours(.readyFd, .count, for: [.mkdev], "write READY=1 to this descriptor when clients may connect"),
+    ours(.detach, .flag, for: [.mkdev], "detach NODE, the one operand, whoever serves it"),
+    ours(.readyFd, .count, for: [.mkdev], "write READY=1 to this descriptor when it can be used"),
     ours(
       .header, .text("LINE"), for: remote,
       "send this header (NAME: VALUE) with each HTTP request; may be repeated"),

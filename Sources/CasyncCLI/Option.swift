@@ -36,7 +36,7 @@ struct Option: Sendable {
     case inPlace = "in-place"
     case noVerify = "no-verify"
     case stateDir = "state-dir"
-    case force, grace, repair, json, progress, workers, socket, listen, fuse, memory
+    case force, grace, repair, json, progress, workers, socket, listen, fuse, memory, detach
     case readyFd = "ready-fd"
     case overlay
     case header

@@ -4,7 +4,7 @@ internal import CasyncIO
 internal import CasyncMount
 internal import Glibc
 
-/// `casync mkdev INDEX...`: images as block devices, fetched while they are read.
+/// `casync mkdev INDEX... [NODE]`: images as block devices, fetched while they are read.
 extension Session {
   /// Memory for chunks, unless `--memory=` says otherwise.
   private static let defaultMemory: UInt64 = 64 << 20
@@ -20,10 +20,12 @@ extension Session {
   }
 
   func makeDevice() throws -> Int32 {
-    let images = try images()
-    guard listensAnywhere || arguments.has(.fuse) else {
-      throw Self.nodeUnsupported("mkdev without --socket=, --listen= or --fuse=")
-    }
+    if arguments.has(.detach) { return try detachDevice() }
+    let (operands, node) = try operands()
+    let images = try images(operands)
+    let name = try deviceName(node, of: images.map(\.operand))
+    // Threads inherit it.
+    if name != nil { DeviceBacking.prepare() }
     let memory = arguments.value(.memory).flatMap(Quantity.size) ?? Self.defaultMemory
     let cancellation = Cancellation()
     let watch = Watch(cancellation, every: .seconds(3600)) {}
@@ -41,9 +43,13 @@ extension Session {
           name: image.name, description: FileSystem.name(of: image.operand), disk: disk)
       }
       let listeners = try listeners()
+      for listener in listeners { try print("Listening: \(Self.uri(of: listener.address))\n") }
+      if let name {
+        let identifier = try identifier(images[0], disks[0].image)
+        return try attach(exports, listeners, as: name, identifier: identifier, until: cancellation)
+      }
       let server = try listeners.isEmpty ? nil : NBDServer(exports: exports, listeners: listeners)
       let files = try mountFiles(exports.map(\.disk.image))
-      for listener in listeners { try print("Listening: \(Self.uri(of: listener.address))\n") }
       try sayReady()
       try serving(files, cancellation) { try server?.run(cancellation) }
     }
@@ -53,11 +59,16 @@ extension Session {
 
   // MARK: Images
 
-  private func images() throws -> [Image] {
-    let operands = arguments.operands.isEmpty ? ["-"] : arguments.operands
+  /// The images, and casync's NODE if the last operand is one.
+  private func operands() throws -> (images: [String], node: String?) {
+    guard let last = arguments.operands.last else { return (["-"], nil) }
+    guard arguments.operands.count > 1, try isNode(last) else { return (arguments.operands, nil) }
+    return (arguments.operands.dropLast(), last)
+  }
+
+  private func images(_ operands: [String]) throws -> [Image] {
     var images = [Image]()
-    for (position, operand) in operands.enumerated() {
-      if position > 0, try isNode(operand) { throw Self.nodeUnsupported("attaching to \(operand)") }
+    for operand in operands {
       let file = FileSystem.name(of: operand)
       let name = file.hasSuffix(".caibx") ? String(file.dropLast(6)) : file
       images.append(
@@ -70,18 +81,14 @@ extension Session {
     return images
   }
 
-  /// Whether an operand after the first is casync's NODE, and no further image.
+  /// Whether an operand after the first is casync's NODE, and no further image: it lies below /dev, or there
+  /// is nothing, or a link to a device, where it points.
   private func isNode(_ operand: String) throws -> Bool {
     let locator = Locator(operand)
     if operand.hasPrefix("/dev/") { return true }
     guard case .path(let path) = locator, !locator.hasSuffix(".caibx") else { return false }
-    return try File.status(path) == nil
-  }
-
-  private static func nodeUnsupported(_ what: String) -> UsageError {
-    UsageError(
-      "\(what) is not supported yet in this version",
-      hint: "use --socket=PATH, then: nbd-client -unix PATH /dev/nbd0")
+    let isLinkToDevice = FileSystem.link(path)?.hasPrefix("/dev/nbd") ?? false
+    return try isLinkToDevice || File.status(path) == nil
   }
 
   private func isIndex(_ operand: String) throws -> Bool {
@@ -113,6 +120,14 @@ extension Session {
     return Disk(reader, try Overlay(path, size: reader.size, digest: digest))
   }
 
+  /// Who an image is, across restarts.
+  private func identifier(_ image: Image, _ reader: ImageReader) throws -> String {
+    if let digest = reader.digest { return digest.hex }
+    let path = try Locator(image.operand).localPath("image")
+    guard let status = try File.status(path) else { return path }
+    return "file-\(status.device)-\(status.inode)-\(status.size)-\(status.modified)"
+  }
+
   private func reader(_ image: Image, number: Int, _ supply: ChunkSupply) throws -> ImageReader {
     let locator = Locator(image.operand)
     guard image.isIndex else {
@@ -133,7 +148,7 @@ extension Session {
     return min(max(0, environment["LISTEN_FDS"].flatMap { Int($0) } ?? 0), 64)
   }
 
-  private var listensAnywhere: Bool {
+  var listensAnywhere: Bool {
     arguments.has(.socket) || arguments.has(.listen) || passedSockets > 0
   }
 
@@ -175,9 +190,9 @@ extension Session {
     return text
   }
 
-  /// Tells whoever waits that clients may come: systemd, and the reader of `--ready-fd=`.
-  private func sayReady() throws {
-    notifyReady()
+  /// Tells whoever waits that clients may come, or that the device is usable: systemd, and the reader of `--ready-fd=`.
+  func sayReady(device: String? = nil) throws {
+    notifyReady(device: device)
     guard let descriptor = arguments.count(.readyFd).flatMap(Int32.init(exactly:)) else { return }
     var text = "READY=1\n"
     // SAFETY: the call reads the bytes that it is lent.

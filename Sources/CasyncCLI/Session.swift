@@ -28,6 +28,7 @@ struct Session: Sendable {
     case .gc: try collect()
     case .check: try check()
     case .mkdev: try makeDevice()
+    case .udev: try nameDevice()
     case .help: 0
     }
   }
@@ -67,7 +68,8 @@ struct Session: Sendable {
   }
 
   /// Asks systemd, if it started us, to count us as started.
-  func notifyReady() { Notifier(environment).ready() }
+  /// - Parameter device: the device that is ready, if it is one.
+  func notifyReady(device: String? = nil) { Notifier(environment).ready(device: device) }
 
   // MARK: Results
 

@@ -2,18 +2,18 @@
 enum Verb: String, CaseIterable, Sendable {
   case put, get, make, extract, list, mtree, manifest, stat, digest, verify, diff, info
   case listChunks = "list-chunks"
-  case gc, check, mkdev, help
+  case gc, check, mkdev, udev, help
 
   /// Whether casync 2 has it: then its options are accepted and a signal ends with its status.
   var isReference: Bool {
     switch self {
-    case .make, .extract, .list, .mtree, .manifest, .stat, .digest, .gc, .mkdev, .help: true
+    case .make, .extract, .list, .mtree, .manifest, .stat, .digest, .gc, .mkdev, .udev, .help: true
     default: false
     }
   }
 
   /// Verbs of casync 2 that this version lacks.
-  static let missing = ["mount", "pull", "push", "udev"]
+  static let missing = ["mount", "pull", "push"]
 
   /// For the help, and for the number of operands.
   struct Description: Sendable {
@@ -118,17 +118,23 @@ enum Verb: String, CaseIterable, Sendable {
       operands: "[STORE]", count: 0...1, summary: "compare every chunk of a store with its name",
       text: "Prints each bad file; the exit status is then 1."),
     .mkdev: Description(
-      operands: "[INDEX.caibx|IMAGE]...", count: 0...Int.max,
-      summary: "serve images as block devices over NBD",
+      operands: "[INDEX.caibx|IMAGE]... [NODE]", count: 0...Int.max,
+      summary: "attach an image as a block device, or serve images over NBD",
       text: """
-        NBD clients (nbd-client, qemu, nbdcopy) connect to --socket=PATH, --listen=ADDRESS:PORT,
-        or the sockets that systemd passes. Chunks are fetched when they are read and compared
-        with their names; one that cannot be had is an I/O error of that read alone. The first
-        image is the default export; several have the names of their files, without .caibx.
-        What is no index is served as it is. Read-only, unless --overlay=FILE keeps what clients
-        write. SIGINT and SIGTERM end it with status 0.
-        --fuse=FILE shows the image as a file, where the kernel has no nbd.
+        The image becomes /dev/nbdN. NODE is one of these, another name below /dev (a link that
+        udev makes), or any other path (a link). With --socket=PATH, --listen=ADDRESS:PORT or
+        sockets that systemd passes NBD clients (qemu, nbd-client, nbdcopy) connect to them, and
+        nothing is attached unless a NODE is named. Chunks are fetched when they are read and
+        compared with their names; one that cannot be had is an I/O error of that read alone.
+        The first image is the default export; several have the names of their files, without
+        .caibx. What is no index is served as it is. Read-only, unless --overlay=FILE keeps what
+        is written. SIGINT and SIGTERM end it with status 0; a device in use stays then, and the
+        same command goes on with it. --fuse=FILE shows the image as a file, where the kernel has
+        no nbd.
         """),
+    .udev: Description(
+      operands: "DEVNODE", count: 1...1, summary: "print the friendly name of a device, for udev",
+      text: "Called by the udev rule of the package: prints CASYNC_NAME=NAME of a device with one."),
     .help: Description(
       operands: "[VERB]", count: 0...1, summary: "show help, for one verb if named", text: ""),
   ]

@@ -1,3 +1,4 @@
+internal import Glibc
 import Synchronization
 
 /// A request to stop, made by a signal or by a caller's own thread and looked at once a chunk by all others.
@@ -17,5 +18,13 @@ public final class Cancellation: Sendable {
   /// - Throws: `CancellationError` once somebody asked.
   package func check() throws {
     if isCancelled { throw CancellationError() }
+  }
+
+  /// Waits until somebody asks, but no longer than `limit`. Blocks.
+  /// - Returns: whether somebody asked.
+  package func wait(atMost limit: Duration = .seconds(Int64.max / 2)) -> Bool {
+    let start = ContinuousClock.now
+    while !isCancelled, start.duration(to: .now) < limit { usleep(20_000) }
+    return isCancelled
   }
 }

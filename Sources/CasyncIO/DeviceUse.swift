@@ -1,4 +1,5 @@
 internal import CLinux
+internal import Glibc
 
 /// Why a device or file must not be written: who uses it.
 package struct DeviceUse: Sendable {
@@ -17,6 +18,38 @@ package struct DeviceUse: Sendable {
       if let use = ofOneDevice(BlockDevice(number: number.filter { $0 != "\n" }), path: "/dev/\(partition)") {
         return DeviceUse(reason: "its partition \(partition) is \(use.reason)", hint: use.hint)
       }
+    }
+    return nil
+  }
+
+  /// Another process that has the device, or a partition of it, open; of those that may be looked at.
+  /// - Parameter target: the device number that its node stands for.
+  package static func byProcess(_ target: UInt64) -> DeviceUse? {
+    let device = BlockDevice(target)
+    let partitions = device.partitions.compactMap { FileSystem.text("\(device.directory)/\($0)/dev") }
+    let numbers = Set([device.number] + partitions.map { $0.filter { $0 != "\n" } })
+    // A process that ends meanwhile has nothing open.
+    for process in (try? FileSystem.names(in: "/proc")) ?? [] {
+      guard let id = Int32(process), id != getpid() else { continue }
+      for descriptor in (try? FileSystem.names(in: "/proc/\(id)/fd")) ?? [] {
+        guard let status = (try? File.status("/proc/\(id)/fd/\(descriptor)")) ?? nil,
+          status.kind == .blockDevice, numbers.contains(BlockDevice(status.target).number)
+        else { continue }
+        let name = FileSystem.text("/proc/\(id)/comm")?.filter { $0 != "\n" } ?? ""
+        return DeviceUse(reason: "open in process \(id) (\(name))", hint: nil)
+      }
+    }
+    return nil
+  }
+
+  /// Somebody who claims the device for himself and was not found otherwise: opening it tells.
+  package static func byClaim(_ path: String) -> DeviceUse? {
+    do {
+      _ = try File.open(path, .exclusive)
+    } catch let error as SystemError where error.isBusy {
+      return DeviceUse(reason: "in use by the kernel, or in another mount namespace", hint: nil)
+    } catch {
+      // What cannot be opened for another reason tells nothing.
     }
     return nil
   }

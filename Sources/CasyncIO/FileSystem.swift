@@ -93,6 +93,19 @@ package enum FileSystem {
     return count < 0 ? nil : String(decoding: bytes[..<count], as: UTF8.self)
   }
 
+  /// symlink(2).
+  package static func makeLink(_ path: String, to target: String) throws {
+    let (result, number) = retrying { unsafe symlink(target, path) }
+    guard result == 0 else { throw SystemError("make the link", path, errno: number) }
+  }
+
+  /// Writes to a file of the kernel's, such as an attribute in /sys.
+  package static func setText(_ path: String, _ text: String) throws {
+    let bytes = Array(text.utf8)
+    // SAFETY: a UInt8 has no padding, so every byte of the span is initialised.
+    try unsafe File.open(path, .write).writeNext(bytes.span.bytes)
+  }
+
   /// A small text file, such as the kernel's in /proc and /sys; `nil` when it cannot be read.
   package static func text(_ path: String) -> String? {
     // The callers ask for facts that are not there on every system; none is an answer.

@@ -16,6 +16,28 @@ package final class Socket: Sendable {
     close(descriptor)
   }
 
+  /// socketpair(2): two ends of one connection.
+  package static func pair(_ name: String) throws -> (Socket, Socket) {
+    var ends: (Int32, Int32) = (-1, -1)
+    let result = unsafe withUnsafeMutableBytes(of: &ends) { bytes in
+      // SAFETY: the call fills the two numbers.
+      unsafe casync_socket_pair(bytes.baseAddress?.assumingMemoryBound(to: Int32.self))
+    }
+    guard result == 0 else { throw SystemError("create", name, errno: errno) }
+    return (Socket(descriptor: ends.0, name: name), Socket(descriptor: ends.1, name: name))
+  }
+
+  /// The descriptor's number, to be told to the kernel. It is valid as long as this object.
+  package var number: UInt32 { UInt32(bitPattern: descriptor) }
+
+  /// Whether the other end is closed everywhere and nothing is left to be received.
+  package var isHungUp: Bool {
+    var byte: UInt8 = 0
+    // SAFETY: the call fills at most the one byte, and takes nothing off the stream.
+    let (count, _) = retrying { unsafe recv(descriptor, &byte, 1, Int32(MSG_PEEK)) }
+    return count == 0
+  }
+
   /// What a call on a socket that does not block did.
   package enum Transfer: Sendable {
     /// So many bytes went over.

@@ -26,6 +26,8 @@ public struct SystemError: Error, Sendable {
   public var isNoSpace: Bool { number == ENOSPC || number == EDQUOT }
   /// Somebody else uses the device.
   package var isBusy: Bool { number == EBUSY }
+  /// The call makes no sense to it, such as of a device that is set up already.
+  package var isInvalid: Bool { number == EINVAL }
   /// The kernel or file system does not offer the call.
   package var isUnsupported: Bool {
     number == EOPNOTSUPP || number == ENOTTY || number == ENOSYS || number == EINVAL

@@ -209,4 +209,14 @@ struct NBDSessionTests {
       return
     }
   }
+
+  @Test("begins with requests where the kernel has a connection")
+  func chosen() {
+    let export = NBDSession.Export(name: "", size: NBDSession.size)
+    var session = NBDSession(exports: [export], chosen: 0)
+    #expect(session.isTransmitting && session.next() == nil)
+    session.receive(Client(bytes: []).request(0, offset: 512, length: 512).request(2).bytes.rawSpan)
+    #expect(session.next() == .read(NBDRequest(cookie: 7, export: 0, range: 512..<1024)))
+    #expect(session.next() == .finish)
+  }
 }

@@ -15,7 +15,10 @@
 #include <fcntl.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
+#include <linux/genetlink.h>
 #include <linux/loop.h>
+#include <linux/nbd.h>
+#include <linux/netlink.h>
 #include <limits.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -32,6 +35,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
@@ -165,4 +169,36 @@ static inline int casync_local_address(int fd, char host[128], uint16_t *port) {
   *port = ntohs(address.any.sa_family == AF_INET6 ? address.six.sin6_port : address.four.sin_port);
   if (getnameinfo(&address.any, length, host, 128, 0, 0, NI_NUMERICHOST) != 0) return errno = EINVAL, -1;
   return address.any.sa_family;
+}
+
+/// Two connected stream sockets that do not block.
+static inline int casync_socket_pair(int ends[2]) {
+  return socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends);
+}
+/// A socket to the kernel's generic netlink, bound.
+static inline int casync_netlink_socket(void) {
+  int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_GENERIC);
+  struct sockaddr_nl address = {.nl_family = AF_NETLINK};
+  if (fd >= 0 && bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+    int number = errno;
+    close(fd);
+    errno = number;
+    return -1;
+  }
+  return fd;
+}
+
+// Calls on a network block device (linux/nbd.h); the argument of each is a number.
+static const unsigned long casync_nbd_set_sock = NBD_SET_SOCK, casync_nbd_set_blksize = NBD_SET_BLKSIZE,
+                           casync_nbd_do_it = NBD_DO_IT, casync_nbd_clear_sock = NBD_CLEAR_SOCK,
+                           casync_nbd_set_size_blocks = NBD_SET_SIZE_BLOCKS,
+                           casync_nbd_disconnect = NBD_DISCONNECT, casync_nbd_set_timeout = NBD_SET_TIMEOUT,
+                           casync_nbd_set_flags = NBD_SET_FLAGS;
+static inline int casync_nbd(int fd, unsigned long call, unsigned long argument) { return ioctl(fd, call, argument); }
+
+/// Makes this thread, and those it starts, one of those that write-back waits for (PR_SET_IO_FLUSHER), and keeps what
+/// the process touches in memory.
+static inline void casync_prepare_to_back_device(void) {
+  prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+  mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
 }

@@ -14,6 +14,8 @@ final class NBDConnection {
 
   let token: UInt64
   let socket: Socket
+  /// Whether the client is this machine's kernel, for a device of ours.
+  let isAttached: Bool
   let since = ContinuousClock.now
   var session: NBDSession
   var replies: ReplyQueue
@@ -28,10 +30,11 @@ final class NBDConnection {
   var isBroken = false
   var interest: Poller.Interest = [.readable]
 
-  init(token: UInt64, socket: Socket, exports: [NBDSession.Export], zeros: Buffer) {
+  init(token: UInt64, socket: Socket, session: NBDSession, isAttached: Bool = false, zeros: Buffer) {
     self.token = token
     self.socket = socket
-    session = NBDSession(exports: exports)
+    self.session = session
+    self.isAttached = isAttached
     replies = ReplyQueue(zeros: zeros)
   }
 

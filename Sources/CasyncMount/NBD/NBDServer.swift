@@ -17,6 +17,21 @@ package final class NBDServer {
     }
   }
 
+  /// The connections of a device that this machine's kernel has of the first export.
+  package struct Attachment: Sendable {
+    let sockets: [Socket]
+    let replacement: @Sendable () throws -> Socket?
+
+    /// - Parameters:
+    ///   - sockets: our ends of the connections.
+    ///   - replacement: makes another in place of one that broke; `nil` when the kernel wants none. Called on
+    ///     the server's thread.
+    package init(sockets: [Socket], replacement: @escaping @Sendable () throws -> Socket?) {
+      self.sockets = sockets
+      self.replacement = replacement
+    }
+  }
+
   /// What a loading thread has for the server's.
   private struct Completion: Sendable {
     let connection: UInt64
@@ -73,33 +88,48 @@ package final class NBDServer {
   private var starving: Set<UInt64> = []
   private var total = 0
   private var isAccepting = true
+  private let attachment: Attachment?
+  /// How many of the kernel's connections there are.
+  private var attachedCount = 0
 
-  /// - Parameter exports: the first is also served under the empty name, unless one has that.
+  /// - Parameters:
+  ///   - exports: the first is also served under the empty name, unless one has that.
+  ///   - attachment: the connections of a device.
   /// - Throws: `SystemError` when the process has no descriptor left.
-  package init(exports: [Export], listeners: [Listener]) throws {
+  package init(exports: [Export], listeners: [Listener], attachment: Attachment? = nil) throws {
     precondition(!exports.isEmpty, "a server without an export")
     var all = exports
     if let first = exports.first, !exports.contains(where: { $0.name.isEmpty }) {
       all.insert(Export(name: "", description: first.description, disk: first.disk), at: 0)
     }
     self.exports = all
-    sessions = all.map {
-      NBDSession.Export(
-        name: $0.name, size: $0.disk.size, description: $0.description, isWritable: $0.disk.isWritable)
-    }
+    sessions = all.map(Self.session)
     self.listeners = listeners
+    self.attachment = attachment
     inbox = Inbox(try Poller())
     nextToken = UInt64(listeners.count)
   }
 
-  /// Serves until somebody asks to stop. Blocks.
+  private static func session(of export: Export) -> NBDSession.Export {
+    NBDSession.Export(
+      name: export.name, size: export.disk.size, description: export.description,
+      isWritable: export.disk.isWritable)
+  }
+
+  /// What a client that chooses `export` is told, without the options that a handshake may bring.
+  package static func transmissionFlags(of export: Export) -> UInt16 {
+    NBDSession(exports: [Self.session(of: export)], chosen: 0).transmissionFlags
+  }
+
+  /// Serves until somebody asks to stop, or the kernel has let go of the device. Blocks.
   /// - Throws: `SystemError` when waiting fails.
   package func run(_ cancellation: Cancellation) throws {
     for (token, listener) in listeners.enumerated() {
       try inbox.poller.add(listener.socket, .readable, token: UInt64(token))
     }
+    for socket in attachment?.sockets ?? [] { try attach(socket) }
     var lastTick = ContinuousClock.now
-    while !cancellation.isCancelled {
+    while !cancellation.isCancelled, attachment == nil || attachedCount > 0 {
       for event in try inbox.poller.wait(atMost: Self.tick) { try take(event) }
       let answered = Set(inbox.takeAll().map(take))
       for token in answered { if let connection = connections[token] { try pump(connection) } }
@@ -133,13 +163,35 @@ package final class NBDServer {
       case .none: return
       case .exhausted: return try setAccepting(false)
       case .connection(let socket):
-        let connection = NBDConnection(token: nextToken, socket: socket, exports: sessions, zeros: zeros)
-        nextToken += 1
-        try inbox.poller.add(socket, connection.interest, token: connection.token)
-        connections[connection.token] = connection
-        try pump(connection)
+        let connection = NBDConnection(
+          token: nextToken, socket: socket, session: NBDSession(exports: sessions), zeros: zeros)
+        try begin(connection)
       }
     }
+  }
+
+  private func begin(_ connection: NBDConnection) throws {
+    nextToken += 1
+    try inbox.poller.add(connection.socket, connection.interest, token: connection.token)
+    connections[connection.token] = connection
+    try pump(connection)
+  }
+
+  /// Serves a connection of the kernel's.
+  private func attach(_ socket: Socket) throws {
+    let session = NBDSession(exports: sessions, chosen: 0)
+    let connection = NBDConnection(
+      token: nextToken, socket: socket, session: session, isAttached: true, zeros: zeros)
+    attachedCount += 1
+    try begin(connection)
+  }
+
+  /// A connection of the kernel's is over. Unless it said that it is done with the device, it gave this one
+  /// up after a request that took too long, and sends that again over another.
+  private func replace(_ connection: NBDConnection) throws {
+    attachedCount -= 1
+    guard !connection.isFinishing, let socket = try attachment?.replacement() else { return }
+    try attach(socket)
   }
 
   private func setAccepting(_ accepts: Bool) throws {
@@ -174,6 +226,7 @@ package final class NBDServer {
       total -= connection.bytesUnderWay
       connections[connection.token] = nil
       if !isAccepting { try setAccepting(true) }
+      if connection.isAttached { try replace(connection) }
       return
     }
     let mayTake = mayTake(connection)

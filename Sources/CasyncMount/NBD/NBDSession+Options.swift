@@ -84,6 +84,9 @@ extension NBDSession {
       ? flags.union([.sendForcedAccess, .sendTrim, .sendWriteZeroes, .sendFastZero]) : flags.union(.readOnly)
   }
 
+  /// The transmission flags of the export that was chosen; 0 while there is none.
+  package var transmissionFlags: UInt16 { export.map { flags(of: exports[$0]).rawValue } ?? 0 }
+
   private mutating func begin(_ number: Int) {
     export = number
     hasAllocation = allocationExport == number

@@ -97,6 +97,13 @@ package struct NBDSession {
 
   package init(exports: [Export]) { self.exports = exports }
 
+  /// A connection of the kernel's, for which whoever attached the device has chosen the export `number`.
+  package init(exports: [Export], chosen number: Int) {
+    self.exports = exports
+    export = number
+    phase = .transmission
+  }
+
   /// Whether an export was chosen.
   package var isTransmitting: Bool { export != nil }
 
