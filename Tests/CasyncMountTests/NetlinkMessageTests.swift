@@ -14,6 +14,34 @@ struct NetlinkMessageTests {
     [UInt8(16 + body.count), 0, 0, 0, UInt8(type), 0, 0, 0, sequence, 0, 0, 0, 9, 0, 0, 0] + body
   }
 
+  /// What nbd-client 3.24 (`nbd-client -unix SOCKET /dev/nbd0 -C 2 -b 512`) tells Linux 6.1 behind the two
+  /// headers, and the beginning of what that answers to the question for the family; both from strace.
+  private static let connect: [UInt8] = [
+    8, 0, 1, 0, 0, 0, 0, 0, 12, 0, 2, 0, 0, 0, 16, 0, 0, 0, 0, 0, 12, 0, 3, 0, 0, 2, 0, 0, 0, 0, 0, 0,
+    12, 0, 5, 0, 7, 5, 0, 0, 0, 0, 0, 0, 28, 0, 7, 128, 12, 0, 1, 128, 8, 0, 1, 0, 3, 0, 0, 0, 12, 0,
+    1, 128, 8, 0, 1, 0, 4, 0, 0, 0,
+  ]
+  private static let family: [UInt8] = [
+    1, 2, 0, 0, 8, 0, 2, 0, 110, 98, 100, 0, 6, 0, 1, 0, 32, 0, 0, 0, 8, 0, 3, 0, 1, 0, 0, 0, 8, 0, 4,
+    0, 0, 0, 0, 0, 8, 0, 5, 0, 10, 0, 0, 0,
+  ]
+
+  @Test("are those of nbd-client")
+  func golden() {
+    let sockets = [UInt32(3), 4].map { NetlinkAttribute(1, nested: [NetlinkAttribute(1, word32: $0)]) }
+    let message = NetlinkMessage(
+      family: 0x20, command: 1,
+      [
+        NetlinkAttribute(1, word32: 0), NetlinkAttribute(2, word64: 1 << 20),
+        NetlinkAttribute(3, word64: 512),
+        NetlinkAttribute(5, word64: 0x507), NetlinkAttribute(7, nested: sockets),
+      ])
+    #expect(Array(message.encoded(sequence: 9).dropFirst(20)) == Self.connect)
+    let answer = NetlinkAttribute.decode(Self.family.dropFirst(4))
+    #expect(answer.first { $0.kind == 1 }?.word16 == 0x20)
+    #expect(answer.first { $0.kind == 2 }?.data == Array("nbd".utf8) + [0])
+  }
+
   @Test("hold what a request says, nested, padded to words")
   func roundTrip() {
     let bytes = Self.request.encoded(sequence: 1)
