@@ -7,6 +7,8 @@ public struct JobError: Error, Sendable {
     case damaged
     /// A chunk is in none of the sources.
     case missingChunk
+    /// A chunk could not be had now, because a store does not answer; later it may.
+    case unreachable
     /// The target must not be written.
     case refused
     /// What was written does not read back the same.

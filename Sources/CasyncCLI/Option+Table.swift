@@ -1,3 +1,5 @@
+internal import Casync
+
 extension Option {
   /// Every option, casync 2's first.
   static let table = reference + own
@@ -11,7 +13,7 @@ extension Option {
     writers + readers + listers + [.digest, .verify, .diff, .info, .listChunks, .gc, .check, .mkdev]
   private static let jobs: [Verb] = [.put, .get, .make, .extract, .digest, .verify, .diff, .gc, .check]
   private static let reporters: [Verb] = [
-    .put, .get, .digest, .verify, .diff, .info, .listChunks, .gc, .check,
+    .put, .get, .digest, .verify, .diff, .info, .listChunks, .gc, .check, .mkdev,
   ]
 
   private static func theirs(
@@ -101,6 +103,12 @@ extension Option {
     ours(.fuse, .path("FILE"), for: [.mkdev], "show the image as this file, read-only, by FUSE"),
     ours(.memory, .size, for: [.mkdev], "keep so many bytes of chunks in memory (64M)"),
     ours(.overlay, .path("FILE"), for: [.mkdev], "keep what clients write here"),
+    ours(.cacheFile, .path("FILE"), for: [.mkdev], "keep what is fetched here, as the image it is"),
+    ours(.profile, .path("FILE"), for: [.mkdev], "keep the order of first reads here, and prefetch in it"),
+    ours(
+      .prefetch, .choice(Prefetch.allCases.map(\.rawValue)), for: [.mkdev],
+      "what to fetch before it is read (profile, if there is one)"),
+    ours(.retry, .time, for: [.mkdev], "ask stores that do not answer again for so long (30s)"),
     ours(.detach, .flag, for: [.mkdev], "detach NODE, the one operand, whoever serves it"),
     ours(.readyFd, .count, for: [.mkdev], "write READY=1 to this descriptor when it can be used"),
     ours(

@@ -38,7 +38,8 @@ struct Option: Sendable {
     case stateDir = "state-dir"
     case force, grace, repair, json, progress, workers, socket, listen, fuse, memory, detach
     case readyFd = "ready-fd"
-    case overlay
+    case overlay, profile, prefetch, retry
+    case cacheFile = "cache-file"
     case header
     case caCertificates = "cacert"
     case generateCompletionScript = "generate-completion-script"

@@ -2,6 +2,7 @@ internal import CLinux
 internal import Casync
 internal import CasyncIO
 internal import CasyncMount
+internal import CasyncStore
 internal import Glibc
 
 /// `casync mkdev INDEX... [NODE]`: images as block devices, fetched while they are read.
@@ -11,6 +12,9 @@ extension Session {
   /// Chunks loaded at one time, unless `--workers=` says otherwise: more than there are processors, since
   /// stores are waited for.
   private static let defaultLoads = 16
+  /// How long stores that do not answer are asked again, unless `--retry=` says otherwise, and at most.
+  private static let defaultRetry = Duration.seconds(30)
+  private static let longestRetry = Duration.seconds(3600)
 
   /// An operand of mkdev and the name under which it is served.
   private struct Image {
@@ -27,17 +31,18 @@ extension Session {
     // Threads inherit it.
     if name != nil { DeviceBacking.prepare() }
     let memory = arguments.value(.memory).flatMap(Quantity.size) ?? Self.defaultMemory
+    let keeping = try keeping(of: images)
     let cancellation = Cancellation()
     let watch = Watch(cancellation, every: .seconds(3600)) {}
     defer { _ = watch.stop() }
     let console = console
     var disks = [Disk]()
-    try ChunkSupply.with(
+    let summary = try ChunkSupply.with(
       memory: Int(clamping: memory), loads: min(arguments.count(.workers) ?? Self.defaultLoads, 256),
-      report: { console.warning($0) }
+      retry: try retry(), report: { console.warning($0) }
     ) { supply in
       let exports = try images.enumerated().map { number, image in
-        let disk = try disk(image, number: number, of: images.count, supply)
+        let disk = try disk(image, number: number, of: images.count, keeping, cancellation, supply)
         disks.append(disk)
         return NBDServer.Export(
           name: image.name, description: FileSystem.name(of: image.operand), disk: disk)
@@ -46,14 +51,17 @@ extension Session {
       for listener in listeners { try print("Listening: \(Self.uri(of: listener.address))\n") }
       if let name {
         let identifier = try identifier(images[0], disks[0].image)
-        return try attach(exports, listeners, as: name, identifier: identifier, until: cancellation)
+        try attach(exports, listeners, as: name, identifier: identifier, until: cancellation)
+        return supply.summary
       }
       let server = try listeners.isEmpty ? nil : NBDServer(exports: exports, listeners: listeners)
       let files = try mountFiles(exports.map(\.disk.image))
       try sayReady()
       try serving(files, cancellation) { try server?.run(cancellation) }
+      return supply.summary
     }
     for disk in disks { try disk.close() }
+    isJSON ? try print(summary.json) : console.info(summary.line)
     return 0
   }
 
@@ -107,8 +115,48 @@ extension Session {
     }
   }
 
-  private func disk(_ image: Image, number: Int, of count: Int, _ supply: ChunkSupply) throws -> Disk {
-    let reader = try reader(image, number: number, supply)
+  /// The local files of the one image that has any.
+  private func keeping(of images: [Image]) throws -> ImageReader.Keeping {
+    var keeping = ImageReader.Keeping()
+    keeping.cacheFile = arguments.value(.cacheFile)
+    keeping.profile = arguments.value(.profile)
+    if let word = arguments.value(.prefetch) {
+      keeping.prefetch = Prefetch(rawValue: word) ?? .none
+    } else if keeping.profile != nil {
+      keeping.prefetch = .profile
+    }
+    for option in [Option.Name.cacheFile, .profile, .prefetch] where arguments.has(option) {
+      guard images.count == 1, images[0].isIndex else {
+        throw UsageError("--\(option.rawValue)= takes one index, and nothing else")
+      }
+    }
+    return keeping
+  }
+
+  /// How long stores that cannot be reached are asked again.
+  private func retry() throws -> Duration {
+    guard let text = arguments.value(.retry) else { return Self.defaultRetry }
+    guard let seconds = Quantity.time(text), seconds <= Self.longestRetry else {
+      throw UsageError("--retry=\(text): a time of at most an hour, such as 30s")
+    }
+    return seconds
+  }
+
+  /// A server is asked less often in one go than for other verbs: `--retry=` says when it is given up.
+  private func deviceConnection() throws -> ConnectionSettings {
+    var settings = try connection()
+    settings.tries = 3
+    settings.firstTries = 3
+    settings.connectTimeout = .seconds(5)
+    settings.stallTimeout = .seconds(10)
+    return settings
+  }
+
+  private func disk(
+    _ image: Image, number: Int, of count: Int, _ keeping: ImageReader.Keeping,
+    _ cancellation: Cancellation, _ supply: ChunkSupply
+  ) throws -> Disk {
+    let reader = try reader(image, number: number, keeping, cancellation, supply)
     guard let path = arguments.value(.overlay) else { return Disk(reader) }
     guard !arguments.has(.fuse) else {
       throw UsageError("--fuse= shows an image as it is: not with --overlay=")
@@ -128,14 +176,18 @@ extension Session {
     return "file-\(status.device)-\(status.inode)-\(status.size)-\(status.modified)"
   }
 
-  private func reader(_ image: Image, number: Int, _ supply: ChunkSupply) throws -> ImageReader {
+  private func reader(
+    _ image: Image, number: Int, _ keeping: ImageReader.Keeping, _ cancellation: Cancellation,
+    _ supply: ChunkSupply
+  ) throws -> ImageReader {
     let locator = Locator(image.operand)
     guard image.isIndex else {
       return try ImageReader(file: locator.localPath("image"), number: number, supply)
     }
     return try ImageReader(
       index: locator.location("index"), stores: stores(beside: image.operand),
-      cache: arguments.value(.cache).map(Self.directoryPath), connection(), supply)
+      cache: arguments.value(.cache).map(Self.directoryPath), keeping: keeping, deviceConnection(),
+      cancellation: cancellation, supply)
   }
 
   // MARK: Sockets

@@ -152,3 +152,20 @@ extension FeatureFlags {
     return "0x" + String(repeating: "0", count: 16 - digits.count) + digits
   }
 }
+
+extension ReadSummary {
+  var json: JSON {
+    .object([
+      "reads": .count(reads),
+      "readBytes": .integer(readBytes),
+      "writes": .count(writes),
+      "writtenBytes": .integer(writtenBytes),
+      "failures": .count(failures),
+      "fetchedChunks": .count(fetchedChunks),
+      "loadedBytes": .integer(loadedBytes),
+      "fetchedBytes": .integer(fetchedBytes),
+      "stallSeconds": .seconds(stall),
+      "seconds": .seconds(duration),
+    ])
+  }
+}

@@ -99,3 +99,17 @@ extension CheckSummary {
     }.joined()
   }
 }
+
+extension ReadSummary {
+  /// What a server did, in one line.
+  var line: String {
+    let amounts = [
+      "\(reads) reads of \(Quantity.bytes(readBytes))",
+      writes > 0 ? "\(writes) writes of \(Quantity.bytes(writtenBytes))" : nil,
+      failures > 0 ? "\(failures) failed" : nil,
+      "fetched \(Quantity.bytes(loadedBytes)) as \(Quantity.bytes(fetchedBytes)) in \(fetchedChunks) chunks",
+      "reads waited for \(Quantity.duration(stall)) of \(Quantity.duration(duration))",
+    ]
+    return amounts.compactMap { $0 }.joined(separator: ", ")
+  }
+}

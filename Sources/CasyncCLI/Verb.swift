@@ -131,6 +131,7 @@ enum Verb: String, CaseIterable, Sendable {
         is written. SIGINT and SIGTERM end it with status 0; a device in use stays then, and the
         same command goes on with it. --fuse=FILE shows the image as a file, where the kernel has
         no nbd.
+        --cache-file=FILE keeps what was fetched, --profile=FILE what to fetch first the next time.
         """),
     .udev: Description(
       operands: "DEVNODE", count: 1...1, summary: "print the friendly name of a device, for udev",

@@ -46,6 +46,27 @@ internal import Glibc
     }
   }
 
+  /// As `waitWakingNobody`, but for no longer than `limit`. Blocks.
+  /// - Returns: `nil` when the time is over.
+  package func wait<Result>(atMost limit: Duration, for attempt: (inout State) -> Result?) -> Result? {
+    var now = timespec()
+    // SAFETY: the call fills the structure.
+    unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+    let (seconds, attoseconds) = limit.components
+    let nanoseconds = now.tv_nsec + Int(attoseconds / 1_000_000_000)
+    var end = timespec(
+      tv_sec: now.tv_sec + Int(seconds) + nanoseconds / 1_000_000_000, tv_nsec: nanoseconds % 1_000_000_000)
+    unsafe pthread_mutex_lock(mutex)
+    defer { unsafe pthread_mutex_unlock(mutex) }
+    while true {
+      if let result = attempt(&state) { return result }
+      // SAFETY: both objects live as long as this one; the call reads the time.
+      guard unsafe pthread_cond_clockwait(changed, mutex, CLOCK_MONOTONIC, &end) == 0 else {
+        return attempt(&state)
+      }
+    }
+  }
+
   /// Runs `body` under the lock, then wakes one of those who wait: for queues whose waiters are all alike.
   package func withLockWakingOne<Result>(_ body: (inout State) throws -> Result) rethrows -> Result {
     unsafe pthread_mutex_lock(mutex)

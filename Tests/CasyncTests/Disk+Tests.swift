@@ -1,4 +1,5 @@
 import CasyncIO
+import CasyncStore
 import TestSupport
 
 @testable import Casync
@@ -54,12 +55,15 @@ extension Disk {
 
 extension Scratch {
   /// Runs `body` with a disk of an image that was put.
+  @discardableResult
   func withDisk<Value>(
-    _ name: String = "image", overlay: String? = nil, memory: Int = 1 << 20, _ body: (Disk) throws -> Value
+    _ name: String = "image", overlay: String? = nil, memory: Int = 1 << 20,
+    keeping: ImageReader.Keeping = ImageReader.Keeping(), _ body: (Disk) throws -> Value
   ) throws -> Value {
     try ChunkSupply.with(memory: memory, loads: 4, report: { _ in }) { supply in
       let reader = try ImageReader(
-        index: self(name + ".index"), stores: [self("store")], cache: nil, supply)
+        index: self(name + ".index"), stores: [self("store")], cache: nil, keeping: keeping,
+        ConnectionSettings(), supply)
       let overlay = try overlay.map {
         try Overlay(self($0), size: reader.size, digest: reader.digest ?? digest([]))
       }

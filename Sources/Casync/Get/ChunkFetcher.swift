@@ -72,12 +72,14 @@ final class ChunkFetcher: Sendable {
   }
 
   /// Loads a chunk from the first place whose bytes have its digest.
-  /// - Throws: `JobError` (missingChunk) naming the places asked and what was wrong with each.
+  /// - Throws: `JobError` (missingChunk, or unreachable when a place could not be asked) naming the places
+  ///   and what was wrong with each.
   func fetchVerified(
     _ id: ChunkID, into buffer: Buffer, _ place: Range<Int>, using loader: ChunkLoader, _ digester: Digester
   ) throws -> Fetched {
     var reasons = [String]()
     var isDamaged = false
+    var isUnreachable = false
     for (store, source) in places {
       var failure: String?
       tries: for _ in 0..<(store.isRemote ? Self.remoteTries : 1) {
@@ -97,6 +99,7 @@ final class ChunkFetcher: Sendable {
             throw error
           } catch {
             failure = "\(error)"
+            isUnreachable = isUnreachable || (error as? StoreError)?.code != .denied
             break tries
           }
         }
@@ -106,7 +109,7 @@ final class ChunkFetcher: Sendable {
     }
     let list = reasons.isEmpty ? "no store was given" : reasons.joined(separator: "; ")
     throw JobError(
-      .missingChunk, "cannot get chunk \(id): \(list)",
+      isUnreachable ? .unreachable : .missingChunk, "cannot get chunk \(id): \(list)",
       hint: isDamaged ? "casync check --repair STORE moves damaged chunks aside; put the image again" : nil)
   }
 

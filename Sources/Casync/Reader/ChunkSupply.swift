@@ -1,6 +1,4 @@
-import CasyncChunking
 import CasyncFormat
-import CasyncStore
 import CasyncIO
 import Synchronization
 
@@ -9,9 +7,10 @@ import Synchronization
 //
 // `ImageReader` knows one image and what lies where in it. `ChunkSupply` has the memory and the threads, for
 // all images that a process serves: `--memory=` bounds what is kept beyond what readers hold at the moment.
-// What a reader asked for is loaded before what is only expected to be asked for. Zeros are known by their
-// names and never loaded. A chunk that cannot be had fails those who wait for it and nobody else; who asks
-// again causes another attempt.
+// What a reader asked for is loaded before what is only expected to be asked for, that before what a prefetch
+// wants; local files are read by threads of their own, so that they do not wait for stores. Zeros are known
+// by their names and never loaded. A chunk that cannot be had fails those who wait for it and nobody else;
+// who asks again causes another attempt.
 
 /// Chunks for several images: those in memory at once, others when a thread has loaded them.
 package final class ChunkSupply: Sendable {
@@ -28,11 +27,33 @@ package final class ChunkSupply: Sendable {
     let key: ChunkCache.Key
     let length: Int
     let origin: Origin
+    /// Whether it stays in memory.
+    var isKept = true
+
+    var isFromStore: Bool {
+      if case .stores = origin { true } else { false }
+    }
   }
 
   enum Origin {
-    case stores(ChunkFetcher, DigestAlgorithm)
+    case stores(ChunkFetcher, DigestAlgorithm, CachePlace?)
     case file(File, offset: UInt64)
+  }
+
+  /// Where a chunk is kept when it was fetched.
+  struct CachePlace {
+    let file: CacheFile
+    let position: Int
+  }
+
+  /// Asked now and then for loads of a prefetch.
+  /// - Parameter room: most loads.
+  typealias Feeder = @Sendable (_ room: Int) -> Feed
+
+  struct Feed {
+    var loads: [Load] = []
+    /// Whether more will come soon.
+    var hasMore = false
   }
 
   private struct Flight {
@@ -51,6 +72,9 @@ package final class ChunkSupply: Sendable {
   private struct Queue {
     var wanted = Fifo<Load>()
     var expected = Fifo<Load>()
+    var prefetched = Fifo<Load>()
+    /// Threads that load for a prefetch.
+    var prefetching = 0
     var isClosed = false
   }
 
@@ -58,17 +82,30 @@ package final class ChunkSupply: Sendable {
   private static let passingLength: UInt64 = 1 << 20
   /// Most chunks that are expected at one time; more are not worth the wait.
   private static let expectedLimit = 512
+  /// Most chunks that wait to be prefetched.
+  private static let prefetchLimit = 128
+  /// Threads that read local files.
+  private static let localThreads = 4
+  /// Most chunks that a thread loads at one time.
+  private static let batchLimit = 8
 
   private let state: Mutex<State>
   private let queue = Monitor(Queue())
+  private let local = Monitor(Queue())
+  private let feeders = Monitor<(list: [Feeder], isClosed: Bool)>((list: [], isClosed: false))
+  private let outage: Outage
+  private let loads: Int
+  let tally = ReadTally()
   private let report: @Sendable (String) -> Void
   private let passing = Atomic<UInt64>(0)
   /// Bytes of memory for chunks.
   let memory: Int
 
-  private init(memory: Int, report: @escaping @Sendable (String) -> Void) {
+  private init(memory: Int, loads: Int, retry: Duration, report: @escaping @Sendable (String) -> Void) {
     self.memory = memory
+    self.loads = loads
     self.report = report
+    outage = Outage(limit: retry)
     state = Mutex(State(cache: ChunkCache(limit: memory)))
   }
 
@@ -76,23 +113,39 @@ package final class ChunkSupply: Sendable {
   /// is dropped.
   /// - Parameters:
   ///   - memory: most bytes of chunks that are kept.
-  ///   - loads: most chunks that are loaded at one time.
+  ///   - loads: threads that load chunks.
+  ///   - retry: how long stores that cannot be reached are asked again.
   ///   - report: told, at most once a second, why a chunk cannot be had. Called on any thread.
   package static func with<Result>(
-    memory: Int, loads: Int, report: @escaping @Sendable (String) -> Void,
+    memory: Int, loads: Int, retry: Duration = .zero, report: @escaping @Sendable (String) -> Void,
     _ body: (ChunkSupply) throws -> Result
   ) throws -> Result {
-    let supply = ChunkSupply(memory: memory, report: report)
-    let threads = Threads(count: loads) { supply.work() }
+    let supply = ChunkSupply(memory: memory, loads: loads, retry: retry, report: report)
+    let threads = [
+      Threads(count: loads) { supply.work(supply.queue) },
+      Threads(count: localThreads) { supply.work(supply.local) },
+      Threads(count: 1) { supply.feed() },
+    ]
     defer {
+      supply.outage.close()
       supply.queue.withLock { $0.isClosed = true }
-      threads.join()
+      supply.local.withLock { $0.isClosed = true }
+      supply.feeders.withLock { $0 = ([], true) }
+      for thread in threads { thread.join() }
     }
     return try body(supply)
   }
 
   /// Bytes of chunks in memory.
   package var keptBytes: Int { state.withLock { $0.cache.bytes } }
+
+  /// What was done so far.
+  package var summary: ReadSummary { tally.summary }
+
+  /// Counts what only who talks to clients knows. May be called by any thread.
+  package func count(_ change: (inout ReadSummary) -> Void) { tally.count(change) }
+
+  func tell(_ message: String) { report(message) }
 
   // MARK: Asking
 
@@ -104,10 +157,13 @@ package final class ChunkSupply: Sendable {
   }
 
   /// Fills in the pieces of chunks that are in memory, and has the others loaded.
-  /// - Parameter pieces: one for each place; those of chunks that are not in memory stay `nil`.
+  /// - Parameters:
+  ///   - pieces: one for each place; those of chunks that are not in memory stay `nil`.
+  ///   - isAwaited: whether somebody waits for it, whose time counts.
   /// - Returns: the read that waits for them; `nil` when nothing is missing. The caller starts it.
   func provide(
-    _ needs: [Need], into pieces: inout [ImagePiece?], _ completion: @escaping PendingRead.Completion
+    _ needs: [Need], into pieces: inout [ImagePiece?], isAwaited: Bool = true,
+    _ completion: @escaping PendingRead.Completion
   ) -> PendingRead? {
     var read: PendingRead?
     var loads = [Load]()
@@ -117,9 +173,9 @@ package final class ChunkSupply: Sendable {
           pieces[need.place] = need.piece?(buffer)
           continue
         }
-        let waiting = read ?? PendingRead(completion)
+        let waiting = read ?? PendingRead(tally: isAwaited ? tally : nil, completion)
         read = waiting
-        waiting.expect()
+        waiting.expect(fromStore: need.load.isFromStore)
         let waiter = Waiter(read: waiting, place: need.place, piece: need.piece)
         // One that is only expected so far is queued again among those that are wanted; whoever begins first
         // loads it.
@@ -127,9 +183,11 @@ package final class ChunkSupply: Sendable {
         state.flights[need.load.key, default: Flight(waiters: [])].waiters.append(waiter)
       }
     }
-    for load in loads { queue.withLockWakingOne { $0.wanted.append(load) } }
+    for load in loads { queue(for: load).withLockWakingOne { $0.wanted.append(load) } }
     return read
   }
+
+  private func queue(for load: Load) -> Monitor<Queue> { load.isFromStore ? queue : local }
 
   /// Reads `range` of a file whose bytes may change: they are not kept.
   /// - Parameter completion: called once, on a thread that loads.
@@ -153,46 +211,109 @@ package final class ChunkSupply: Sendable {
   /// Has chunks loaded that will probably be asked for.
   func expect(_ loads: [Load]) {
     let room = queue.withLockWakingOne { Self.expectedLimit - $0.expected.count }
-    let new = state.withLock { state in
-      loads.prefix(max(0, room)).filter { load in
+    for load in begin(loads.prefix(max(0, room))) {
+      queue(for: load).withLockWakingOne { $0.expected.append(load) }
+    }
+  }
+
+  /// Those that are neither in memory nor under way.
+  private func begin(_ loads: some Sequence<Load>) -> [Load] {
+    state.withLock { state in
+      loads.filter { load in
         guard state.flights[load.key] == nil, !state.cache.contains(load.key) else { return false }
         state.flights[load.key] = Flight(waiters: [])
         return true
       }
     }
-    for load in new { queue.withLockWakingOne { $0.expected.append(load) } }
+  }
+
+  // MARK: Prefetching
+
+  /// Asks `feeder` from now on, on a thread that is its own.
+  func add(_ feeder: @escaping Feeder) {
+    feeders.withLock { $0.list.append(feeder) }
+  }
+
+  private func feed() {
+    var hasMore = false
+    while true {
+      let feeders: [Feeder]? =
+        self.feeders.wait(atMost: hasMore ? .milliseconds(20) : .milliseconds(500)) {
+          $0.isClosed ? .some([]) : nil
+        } == nil ? self.feeders.withLock { $0.list } : nil
+      guard let feeders else { return }
+      hasMore = false
+      for feeder in feeders {
+        let room = queue.withLockWakingOne { Self.prefetchLimit - $0.prefetched.count }
+        guard room > 0 else {
+          hasMore = true
+          continue
+        }
+        let feed = feeder(room)
+        hasMore = hasMore || feed.hasMore
+        for load in begin(feed.loads) { queue.withLockWakingOne { $0.prefetched.append(load) } }
+      }
+    }
   }
 
   // MARK: Loading
 
-  private func work() {
-    let context = LoadContext()
-    while let load = next() {
-      let isMine = state.withLock { state in
-        guard state.flights[load.key]?.isStarted == false else { return false }
-        state.flights[load.key]?.isStarted = true
-        state.loadingBytes += ChunkCache.cost(load.length)
-        state.cache.makeRoom(for: state.loadingBytes)
-        return true
+  private func work(_ queue: Monitor<Queue>) {
+    let context = LoadContext(outage)
+    while let batch = next(queue) {
+      let loads = batch.loads.filter { load in
+        state.withLock { state in
+          guard state.flights[load.key]?.isStarted == false else { return false }
+          state.flights[load.key]?.isStarted = true
+          state.loadingBytes += ChunkCache.cost(load.length)
+          state.cache.makeRoom(for: state.loadingBytes)
+          return true
+        }
       }
-      if isMine { finish(load, Result { try context.load(load) }) }
+      if !loads.isEmpty { context.load(loads, finish) }
+      if batch.isPrefetch { queue.withLockWakingOne { $0.prefetching -= 1 } }
     }
   }
 
-  private func next() -> Load? {
-    queue.waitWakingNobody { queue -> Load?? in
+  private struct Batch {
+    var loads: [Load]
+    var isPrefetch = false
+  }
+
+  /// What a thread loads next; several of one kind where there are more than threads.
+  private func next(_ queue: Monitor<Queue>) -> Batch? {
+    queue.waitWakingNobody { [loads] queue -> Batch?? in
       if queue.isClosed { return .some(nil) }
-      return (queue.wanted.popFirst() ?? queue.expected.popFirst()).map { .some($0) }
+      if !queue.wanted.isEmpty { return Batch(loads: Self.take(from: &queue.wanted, loads)) }
+      if !queue.expected.isEmpty { return Batch(loads: Self.take(from: &queue.expected, loads)) }
+      // Half of the threads are left for what somebody may want in the meantime.
+      guard queue.prefetching < max(1, loads / 2), !queue.prefetched.isEmpty else { return nil }
+      queue.prefetching += 1
+      return Batch(loads: Self.take(from: &queue.prefetched, loads), isPrefetch: true)
     }
   }
 
-  private func finish(_ load: Load, _ result: Result<Buffer, any Error>) {
+  private static func take(from queue: inout Fifo<Load>, _ threads: Int) -> [Load] {
+    let limit = max(1, min(batchLimit, queue.count / max(1, threads / 4)))
+    var loads = [Load]()
+    var bytes = 0
+    while loads.count < limit, let load = queue.first,
+      loads.isEmpty || bytes + load.length <= LoadContext.batchBytes
+    {
+      _ = queue.popFirst()
+      bytes += load.length
+      loads.append(load)
+    }
+    return loads
+  }
+
+  private func finish(_ load: Load, _ result: Result<LoadedChunk, any Error>) {
     let (waiters, isReported) = state.withLock { state -> ([Waiter], Bool) in
       state.loadingBytes -= ChunkCache.cost(load.length)
       let waiters = state.flights.removeValue(forKey: load.key)?.waiters ?? []
       switch result {
-      case .success(let buffer):
-        state.cache.insert(buffer, for: load.key)
+      case .success(let chunk):
+        if load.isKept { state.cache.insert(chunk.buffer, for: load.key) }
         return (waiters, false)
       case .failure:
         // What was only expected may never be wanted.
@@ -203,37 +324,21 @@ package final class ChunkSupply: Sendable {
     }
     if isReported, case .failure(let error) = result { report("\(error)") }
     for waiter in waiters {
-      waiter.read.deliver(result.map { buffer in waiter.piece.map { [$0(buffer)] } ?? [] }, at: waiter.place)
+      waiter.read.deliver(
+        result.map { chunk in waiter.piece.map { [$0(chunk.buffer)] } ?? [] }, at: waiter.place)
     }
+    if case .success(let chunk) = result { keep(chunk, load) }
   }
-}
 
-/// What each loading thread reuses. Not shared.
-private final class LoadContext {
-  private let loader = ChunkLoader()
-  private lazy var sha256 = Digester(.sha256)
-  private lazy var sha512 = Digester(.sha512_256)
-  // Without a compressor nothing is put into the cache directory; its default level is always there.
-  private lazy var compressor = try? Compressor(.zstd)
-
-  /// The bytes of a chunk, compared with its name.
-  func load(_ load: ChunkSupply.Load) throws -> Buffer {
-    let buffer = Buffer(count: load.length)
-    let all = 0..<load.length
-    switch load.origin {
-    case .file(let file, let offset):
-      guard try file.read(at: offset, into: buffer, all) == load.length else {
-        throw JobError(.io, "\(file.path) ends before byte \(offset + UInt64(load.length))")
-      }
-    case .stores(let fetcher, let algorithm):
-      guard case .chunk(let id, _) = load.key else { break }
-      let digester = algorithm == .sha256 ? sha256 : sha512
-      let fetched = try fetcher.fetchVerified(id, into: buffer, all, using: loader, digester)
-      if fetched.source == .store, fetcher.hasCache {
-        // A cache that cannot be written makes no read fail.
-        try? fetcher.keep(id, buffer.bytes, using: compressor)
+  private func keep(_ chunk: LoadedChunk, _ load: Load) {
+    guard case .stores(_, _, let place) = load.origin else { return }
+    if let bytes = chunk.fetchedBytes {
+      tally.count { summary in
+        summary.fetchedChunks += 1
+        summary.loadedBytes += UInt64(load.length)
+        summary.fetchedBytes += UInt64(bytes)
       }
     }
-    return buffer
+    if let place { place.file.keep(chunk.buffer, at: place.position) }
   }
 }

@@ -28,6 +28,9 @@ package final class Disk: Sendable {
     try image.close()
   }
 
+  /// Counts what only who talks to clients knows.
+  package func count(_ change: (inout ReadSummary) -> Void) { image.supply.count(change) }
+
   // MARK: Reading
 
   /// The bytes in `range`, as `ImageReader.read` gives them.

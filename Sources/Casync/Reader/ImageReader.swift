@@ -1,5 +1,5 @@
 package import CasyncFormat
-internal import CasyncIO
+package import CasyncIO
 package import CasyncStore
 internal import Synchronization
 
@@ -7,8 +7,28 @@ internal import Synchronization
 /// threads.
 package final class ImageReader: Sendable {
   private enum Content: Sendable {
-    case chunks(Index, ZeroChunks, ChunkFetcher)
+    case chunks(ChunkedImage)
     case file(File, number: Int)
+  }
+
+  /// An image in chunks, and what is kept of it here.
+  struct ChunkedImage: Sendable {
+    let index: Index
+    let zeros: ZeroChunks
+    let fetcher: ChunkFetcher
+    let cacheFile: CacheFile?
+    let profile: Profile?
+  }
+
+  /// What is kept of an image in local files, and fetched before it is asked for.
+  package struct Keeping: Sendable {
+    /// Path of the file in which fetched chunks are kept.
+    package var cacheFile: String?
+    /// Path of the file that keeps the order in which chunks are read.
+    package var profile: String?
+    package var prefetch = Prefetch.none
+
+    package init() {}
   }
 
   /// Bytes in a block of a raw file.
@@ -21,6 +41,7 @@ package final class ImageReader: Sendable {
   private let content: Content
   let supply: ChunkSupply
   private let ahead: Mutex<ReadAhead>
+  private let plan = Mutex<PrefetchPlan?>(nil)
 
   private init(_ content: Content, size: UInt64, name: String, _ supply: ChunkSupply) throws {
     guard size > 0 else { throw JobError(.badRequest, "\(name) is empty") }
@@ -28,7 +49,7 @@ package final class ImageReader: Sendable {
     self.content = content
     self.supply = supply
     contentSize = size
-    self.size = (size + 511) / 512 * 512
+    self.size = Self.rounded(size)
     ahead = Mutex(ReadAhead(window: min(supply.memory / 8, 8 << 20)))
   }
 
@@ -36,18 +57,30 @@ package final class ImageReader: Sendable {
   /// - Parameters:
   ///   - stores: the stores, asked in order.
   ///   - cache: a store asked before all others, into which what was fetched is put.
+  ///   - keeping: local files. With a cache file that is complete stores and cache are left alone.
+  ///   - cancellation: ends what waits for a server.
   /// - Throws: `JobError`, `StoreError`, `SystemError`.
   package convenience init(
-    index path: String, stores: [String], cache: String?, _ connection: ConnectionSettings,
-    _ supply: ChunkSupply
+    index path: String, stores: [String], cache: String?, keeping: Keeping = Keeping(),
+    _ connection: ConnectionSettings, cancellation: Cancellation = Cancellation(), _ supply: ChunkSupply
   ) throws {
-    let opener = Stores(connection)
+    let opener = Stores(connection, cancellation)
     let index = try IndexFile.read(path, opener)
-    let zeros = ZeroChunks(index.digest, chunker: index.chunker)
-    if index.count > 0 { _ = zeros.id(length: index.length(of: index.count - 1)) }
-    let fetcher = try ChunkFetcher(stores: stores, cache: cache, opener)
-    try self.init(.chunks(index, zeros, fetcher), size: index.size, name: path, supply)
+    let zeros = ZeroChunks(of: index)
+    let cacheFile = try keeping.cacheFile.map {
+      try CacheFile($0, of: index, size: Self.rounded(index.size), zeros, report: { supply.tell($0) })
+    }
+    let isComplete = cacheFile?.isComplete ?? false
+    let image = ChunkedImage(
+      index: index, zeros: zeros,
+      fetcher: try ChunkFetcher(
+        stores: isComplete ? [] : stores, cache: isComplete ? nil : cache, opener),
+      cacheFile: cacheFile, profile: try keeping.profile.map { try Profile($0, of: index) })
+    try self.init(.chunks(image), size: index.size, name: path, supply)
+    startPrefetch(image, keeping.prefetch)
   }
+
+  private static func rounded(_ size: UInt64) -> UInt64 { (size + 511) / 512 * 512 }
 
   /// Opens a raw image: a file or device.
   /// - Parameter number: tells it from other raw images of the same supply.
@@ -64,13 +97,47 @@ package final class ImageReader: Sendable {
 
   /// Who the image is: SHA-256 of its index's table; `nil` for a raw file.
   package var digest: ChunkID? {
-    guard case .chunks(let index, _, _) = content else { return nil }
-    return index.tableDigest
+    guard case .chunks(let image) = content else { return nil }
+    return image.index.tableDigest
   }
 
-  /// Makes a cache durable. After the supply's threads are gone. Blocks.
+  /// Makes what is kept durable. After the supply's threads are gone. Blocks.
   package func close() throws {
-    if case .chunks(_, _, let fetcher) = content { try fetcher.close() }
+    guard case .chunks(let image) = content else { return }
+    try image.fetcher.close()
+    try image.cacheFile?.close()
+    try image.profile?.close()
+  }
+
+  // MARK: Prefetching
+
+  private func startPrefetch(_ image: ChunkedImage, _ mode: Prefetch) {
+    guard mode != .none || image.profile != nil else { return }
+    plan.withLock {
+      $0 = PrefetchPlan(
+        mode, profile: image.profile?.positions ?? [], count: image.index.count,
+        budget: image.cacheFile == nil ? supply.memory / 4 * 3 : .max)
+    }
+    supply.add { [self] room in feed(image, room) }
+  }
+
+  /// What is to be prefetched next.
+  private func feed(_ image: ChunkedImage, _ room: Int) -> ChunkSupply.Feed {
+    // A profile that cannot be written is only shorter.
+    try? image.profile?.write()
+    let isIdle = !supply.tally.isWaiting
+    return plan.withLock { plan in
+      guard var current = plan else { return ChunkSupply.Feed() }
+      var loads = [ChunkSupply.Load]()
+      let positions = current.next(room, isIdle: isIdle) { position in
+        guard var load = load(at: position, image), load.isFromStore else { return nil }
+        load.isKept = image.cacheFile == nil
+        loads.append(load)
+        return load.length
+      }
+      plan = current.isDone ? nil : current
+      return ChunkSupply.Feed(loads: loads, hasMore: !positions.isEmpty || plan != nil)
+    }
   }
 
   // MARK: Reading
@@ -84,6 +151,7 @@ package final class ImageReader: Sendable {
     _ range: Range<UInt64>, _ completion: @escaping @Sendable (Result<[ImagePiece], any Error>) -> Void
   ) -> [ImagePiece]? {
     precondition(!range.isEmpty && range.upperBound <= size, "a range outside the image")
+    note(range)
     var pieces = [ImagePiece?]()
     let needs = needs(of: range, keepsPieces: true, &pieces)
     let waiting = supply.provide(needs, into: &pieces, completion)
@@ -105,7 +173,7 @@ package final class ImageReader: Sendable {
     var pieces = [ImagePiece?]()
     let needs = needs(of: range.lowerBound..<end, keepsPieces: false, &pieces)
     pieces = pieces.map { _ in nil }
-    let waiting = supply.provide(needs, into: &pieces, completion)
+    let waiting = supply.provide(needs, into: &pieces, isAwaited: false, completion)
     waiting?.start([])
     return waiting == nil
   }
@@ -149,9 +217,25 @@ package final class ImageReader: Sendable {
 
   private func position(of offset: UInt64) -> Int {
     switch content {
-    case .chunks(let index, _, _): index.position(of: offset)
+    case .chunks(let image): image.index.position(of: offset)
     case .file: Int(offset / Self.blockLength)
     }
+  }
+
+  /// The positions of the chunks in `range`, as far as it has any.
+  private func positions(of range: Range<UInt64>, _ index: Index) -> Range<Int> {
+    let end = min(range.upperBound, contentSize)
+    guard range.lowerBound < end else { return index.count..<index.count }
+    return index.position(of: range.lowerBound)..<index.position(of: end - 1) + 1
+  }
+
+  /// Tells the profile what is read.
+  private func note(_ range: Range<UInt64>) {
+    guard case .chunks(let image) = content, let profile = image.profile else { return }
+    profile.note(
+      positions(of: range, image.index).filter {
+        !image.zeros.contains(image.index.id(of: $0), length: image.index.length(of: $0))
+      })
   }
 
   /// A chunk or block, or the zeros behind the last.
@@ -160,15 +244,7 @@ package final class ImageReader: Sendable {
   private func unit(at position: Int, from offset: UInt64) -> (Range<UInt64>, ChunkSupply.Load?) {
     guard offset < contentSize else { return (offset..<size, nil) }
     switch content {
-    case .chunks(let index, let zeros, let fetcher):
-      let id = index.id(of: position)
-      let length = index.length(of: position)
-      guard !zeros.contains(id, length: length) else { return (index.range(of: position), nil) }
-      return (
-        index.range(of: position),
-        ChunkSupply.Load(
-          key: .chunk(id, length: length), length: length, origin: .stores(fetcher, index.digest))
-      )
+    case .chunks(let image): return (image.index.range(of: position), load(at: position, image))
     case .file(let file, let number):
       let start = UInt64(position) * Self.blockLength
       let range = start..<min(start + Self.blockLength, contentSize)
@@ -181,14 +257,44 @@ package final class ImageReader: Sendable {
     }
   }
 
+  /// How a chunk is loaded; `nil` for zeros.
+  private func load(at position: Int, _ image: ChunkedImage) -> ChunkSupply.Load? {
+    let id = image.index.id(of: position)
+    let length = image.index.length(of: position)
+    guard !image.zeros.contains(id, length: length) else { return nil }
+    let key = ChunkCache.Key.chunk(id, length: length)
+    guard let cache = image.cacheFile else {
+      return ChunkSupply.Load(
+        key: key, length: length, origin: .stores(image.fetcher, image.index.digest, nil))
+    }
+    if cache.holds(position..<position + 1) {
+      return ChunkSupply.Load(
+        key: key, length: length, origin: .file(cache.file, offset: image.index.start(of: position)))
+    }
+    let place = ChunkSupply.CachePlace(file: cache, position: position)
+    return ChunkSupply.Load(
+      key: key, length: length, origin: .stores(image.fetcher, image.index.digest, place))
+  }
+
   // MARK: Looking
 
   /// Where the bytes in `range` lie, when all of them are in a local file; `nil` when they are not.
   func places(of range: Range<UInt64>) -> [Disk.Place]? {
-    guard case .file(let file, _) = content, range.lowerBound < contentSize else { return nil }
+    guard range.lowerBound < contentSize else { return nil }
     let end = min(range.upperBound, contentSize)
-    let data = Disk.Place(range: range.lowerBound..<end, file: file)
-    return end == range.upperBound ? [data] : [data, Disk.Place(range: end..<range.upperBound, file: nil)]
+    let inside = range.lowerBound..<end
+    var places: [Disk.Place]
+    switch content {
+    case .file(let file, _): places = [Disk.Place(range: inside, file: file)]
+    case .chunks(let image):
+      guard let cache = image.cacheFile,
+        let found = cache.places(of: inside, positions(of: inside, image.index))
+      else { return nil }
+      note(inside)
+      places = found
+    }
+    if end < range.upperBound { places.append(Disk.Place(range: end..<range.upperBound, file: nil)) }
+    return places
   }
 
   /// A run of the image that holds zeros, or does not.

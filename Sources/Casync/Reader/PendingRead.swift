@@ -35,16 +35,30 @@ final class PendingRead: Sendable {
     /// Of each place; none where something is missing.
     var pieces: [[ImagePiece]] = []
     var error: (any Error)?
+    /// Whether it waits for a store.
+    var isStalled = false
   }
 
   private let state = Mutex(State())
   private let completion: Completion
+  private let tally: ReadTally?
 
   /// It waits for nothing yet, but does not end before `start`.
-  init(_ completion: @escaping Completion) { self.completion = completion }
+  /// - Parameter tally: what counts how long it waits for stores.
+  init(tally: ReadTally? = nil, _ completion: @escaping Completion) {
+    self.tally = tally
+    self.completion = completion
+  }
 
-  /// One more chunk is missing.
-  func expect() { state.withLock { $0.missing += 1 } }
+  /// One more piece is missing.
+  func expect(fromStore: Bool = false) {
+    let isStalled = state.withLock { state in
+      state.missing += 1
+      defer { state.isStalled = state.isStalled || fromStore }
+      return fromStore && !state.isStalled
+    }
+    if isStalled { tally?.beginWait() }
+  }
 
   /// What is there already, in the order of the image, with `nil` where a chunk is missing.
   func start(_ pieces: [ImagePiece?]) {
@@ -58,7 +72,7 @@ final class PendingRead: Sendable {
       }
       return Self.arrived(&state)
     }
-    if let result { completion(result) }
+    if let result { end(result) }
   }
 
   /// What was missing came; no pieces when nobody wants to see them.
@@ -73,7 +87,12 @@ final class PendingRead: Sendable {
       }
       return Self.arrived(&state)
     }
-    if let result { completion(result) }
+    if let result { end(result) }
+  }
+
+  private func end(_ result: Result<[ImagePiece], any Error>) {
+    if state.withLock({ $0.isStalled }) { tally?.endWait() }
+    completion(result)
   }
 
   private static func arrived(_ state: inout State) -> Result<[ImagePiece], any Error>? {

@@ -265,13 +265,22 @@ package final class NBDServer {
   private func perform(_ action: NBDSession.Action, _ connection: NBDConnection) {
     switch action {
     case .send(let bytes): connection.replies.append(bytes)
-    case .read(let request): read(request, connection)
+    case .read(let request):
+      count(request) { summary in
+        summary.reads += 1
+        summary.readBytes += UInt64(request.length)
+      }
+      read(request, connection)
     case .prefetch(let request): prefetch(request, connection)
     case .blockStatus(let request):
       let limit = request.wantsOne ? 1 : NBDSession.Limits.extents
       let extents = disk(request).extents(in: request.range, limit: limit)
       connection.replies.append(request.blockStatus(extents))
     case .write(let request, let bytes):
+      count(request) { summary in
+        summary.writes += 1
+        summary.writtenBytes += UInt64(request.length)
+      }
       disk(request).write(
         bytes, at: request.range.lowerBound, isDurable: request.isDurable,
         completion(of: request, connection, bytes: bytes.count))
@@ -288,6 +297,10 @@ package final class NBDServer {
   }
 
   private func disk(_ request: NBDRequest) -> Disk { exports[request.export].disk }
+
+  private func count(_ request: NBDRequest, _ change: (inout ReadSummary) -> Void) {
+    disk(request).count(change)
+  }
 
   /// What answers a request when it is done, which then counts as under way.
   /// - Parameter bytes: what it holds until then.
@@ -334,6 +347,7 @@ package final class NBDServer {
         connection.replies.append(pieces, for: completion.request)
       case .success: connection.replies.append(completion.request.acknowledgement)
       case .failure(let error):
+        count(completion.request) { $0.failures += 1 }
         connection.replies.append(completion.request.failure(NBDErrorNumber(error), "\(error)"))
       }
     }
