@@ -28,10 +28,17 @@ package final class LocalStoreWriter: StoreWriter {
     /// Chunks under a temporary name, of this batch and of the one being committed.
     var pending: Set<ChunkID> = []
     var directories: Set<UInt16> = []
+    var known: StoreDirectories
+
+    /// Whether the chunk is in the store, or will be; `nil` where only the disk can tell.
+    func holds(_ id: ChunkID) -> Bool? {
+      guard known.mayHold(id) else { return false }
+      return pending.contains(id) ? true : nil
+    }
   }
 
   package let store: LocalStore
-  private let state = Mutex(State())
+  private let state: Mutex<State>
   /// Makes this run's temporary names its own.
   private let run = UInt64.random(in: .min ... .max)
   private let nameCount = Atomic<UInt64>(0)
@@ -41,6 +48,7 @@ package final class LocalStoreWriter: StoreWriter {
   package init(_ store: LocalStore) throws {
     self.store = store
     lock = try store.lockForWriting()
+    state = Mutex(State(known: StoreDirectories(names: try FileSystem.names(in: store.path))))
   }
 
   deinit {
@@ -54,9 +62,8 @@ package final class LocalStoreWriter: StoreWriter {
   package func contains(_ ids: [ChunkID]) throws -> [Bool] {
     var missing = Set<ChunkID>()
     return try ids.map { id in
-      if try missing.contains(id) || state.withLock({ $0.pending.contains(id) }) || store.use(id) {
-        return true
-      }
+      if missing.contains(id) { return true }
+      if try state.withLock({ $0.holds(id) }) ?? store.use(id) { return true }
       missing.insert(id)
       return false
     }
@@ -64,7 +71,10 @@ package final class LocalStoreWriter: StoreWriter {
 
   /// Writes a compressed chunk under a temporary name.
   package func add(_ id: ChunkID, compressed: RawSpan) throws -> Bool {
-    let isNew = state.withLock { $0.pending.insert(id).inserted }
+    let isNew = state.withLock { state in
+      state.known.insert(id)
+      return state.pending.insert(id).inserted
+    }
     guard isNew else { return false }
     do {
       try write(id, compressed)

@@ -15,7 +15,9 @@ import argparse
 import functools
 import os
 import shutil
+import signal
 import statistics
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -237,6 +239,8 @@ class Bench:
 
 
 def main():
+    # Ended from outside it takes down what it mounted and attached, as at any other end.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     parser = argparse.ArgumentParser(prog="ci/bench", allow_abbrev=False)
     parser.add_argument("--quick", action="store_true", help="the small image, one run")
     parser.add_argument("--rows", type=lambda names: names.split(","), help="only these, or their groups")
@@ -250,6 +254,7 @@ def main():
     place = os.environ.get("TMPDIR", "/var/tmp")
     if shutil.disk_usage(place).free < room:
         raise SystemExit(f"bench: {place} must have {room >> 30} GiB free; TMPDIR names another place")
+    inputs.touch_memory()
     with inputs.file_system(place, room) as directory:
         bench = Bench(directory, options)
         bench.prepare()

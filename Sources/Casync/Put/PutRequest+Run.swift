@@ -7,8 +7,8 @@ import Synchronization
 // put: input → pieces → cuts → batches of chunks → digests → known already? → compress → store → index.
 //
 // Reading and joining happen on the calling thread, everything per byte on the workers; the digest of the
-// whole image, where it is wanted, on a thread of its own. Chunks become durable in batches on another; the index appears after
-// the last of them.
+// whole image, where it is wanted, on a thread of its own. Chunks become durable in batches on another; the
+// index appears after the last of them.
 
 extension PutRequest {
   /// Cuts the input, stores its chunks and writes its index. Blocks until all of it is durable.
