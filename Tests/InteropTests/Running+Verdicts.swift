@@ -75,7 +75,7 @@ struct GetReport: Decodable {
 
 /// The summary of a put.
 struct PutReport: Decodable {
-  let digest: String
+  let indexDigest: String
   let size: Int
   let chunks: Int
   let zeroBytes: Int
