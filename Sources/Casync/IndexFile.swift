@@ -11,8 +11,12 @@ enum IndexFile {
   /// Reads the index at a path, standard input (`-`), or, with somebody who reaches them, elsewhere. Blocks.
   /// - Throws: `JobError` (damaged) that names the file and the byte, `SystemError`, `StoreError`.
   static func read(_ location: String, _ opener: Stores? = nil) throws -> Index {
+    try decode(bytes(of: location, opener), of: location)
+  }
+
+  /// - Parameter location: where the bytes are from.
+  static func decode(_ bytes: [UInt8], of location: String) throws -> Index {
     let path = Stores.name(location)
-    let bytes = try bytes(of: location, opener)
     do throws(IndexError) {
       return try Index(decoding: bytes.rawSpan)
     } catch {
@@ -24,7 +28,15 @@ enum IndexFile {
 }
 
 extension IndexFile {
-  private static func bytes(of location: String, _ opener: Stores?) throws -> [UInt8] {
+  /// Writes the bytes of a whole index; it appears under its name when it is durable. Blocks.
+  static func write(_ bytes: [UInt8], to location: String, _ opener: Stores) throws {
+    guard !Location(location).isRemote else { return try opener.write([bytes], to: location) }
+    let file = try OutputFile(location, mode: 0o666)
+    try file.write(bytes.rawSpan)
+    try file.finish()
+  }
+
+  static func bytes(of location: String, _ opener: Stores?) throws -> [UInt8] {
     guard let opener, Location(location).isRemote else {
       return try (location == "-" ? File.standardInput : File.open(location)).readAll(limit: limit)
     }

@@ -1,4 +1,5 @@
 internal import Casync
+internal import CasyncIO
 internal import CasyncStore
 
 /// Where an argument says that an archive, index or store is (casync's rules: the manual, chapter
@@ -91,9 +92,22 @@ enum Locator: Equatable {
     return name.hasSuffix(suffix) && name.count > suffix.count
   }
 
+  /// The last component of its path; of a URL without arguments.
+  var name: String {
+    switch self {
+    case .standardStream: return "index.caibx"
+    case .path(let path), .ssh(_, let path): return FileSystem.name(of: path)
+    case .url(let url): return FileSystem.name(of: String(url.prefix { !"?;".contains($0) }))
+    }
+  }
+
+  /// Where the engine finds a file of this name in the same directory.
+  func beside(_ name: String, _ what: String) throws -> String { try Locator(neighbour(name)).location(what) }
+
   /// The store that goes with an index when none is named: `default.castr` beside it.
-  var defaultStore: String {
-    let name = "default.castr"
+  var defaultStore: String { neighbour("default.castr") }
+
+  private func neighbour(_ name: String) -> String {
     switch self {
     case .standardStream: return name
     case .path(let path): return Self.directory(path) + name
@@ -102,7 +116,9 @@ enum Locator: Equatable {
       guard let slashes = url.firstRange(of: "://") else { return name }
       let host = url[slashes.upperBound...].prefix { !"/;?".contains($0) }
       let path = url[host.endIndex...].prefix { !";?".contains($0) }
-      return url[..<host.endIndex] + (path.isEmpty ? "/" : Self.directory(String(path))) + name
+      // Of S3 they say how the bucket is reached.
+      let arguments = url.hasPrefix("s3") ? url[path.endIndex...] : ""
+      return url[..<host.endIndex] + (path.isEmpty ? "/" : Self.directory(String(path))) + name + arguments
     }
   }
 

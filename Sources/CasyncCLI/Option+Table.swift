@@ -10,10 +10,12 @@ extension Option {
   private static let readers: [Verb] = [.get, .extract]
   /// What reads or writes indexes and stores wherever they are.
   private static let remote =
-    writers + readers + listers + [.digest, .verify, .diff, .info, .listChunks, .gc, .check, .mkdev]
-  private static let jobs: [Verb] = [.put, .get, .make, .extract, .digest, .verify, .diff, .gc, .check]
+    writers + readers + listers + [.digest, .verify, .diff, .info, .listChunks, .gc, .check, .copy, .mkdev]
+  private static let jobs: [Verb] = [
+    .put, .get, .make, .extract, .digest, .verify, .diff, .gc, .check, .copy,
+  ]
   private static let reporters: [Verb] = [
-    .put, .get, .digest, .verify, .diff, .info, .listChunks, .gc, .check, .mkdev,
+    .put, .get, .digest, .verify, .diff, .info, .listChunks, .gc, .check, .copy, .mkdev,
   ]
 
   private static func theirs(
@@ -33,10 +35,10 @@ extension Option {
     theirs(.verbose, .flag, short: "v", for: Verb.allCases, "print what was done in casync's lines"),
     theirs(.dryRun, .flag, short: "n", for: [.gc], "print what would be removed, remove nothing"),
     theirs(
-      .store, .path("DIR"), for: writers + readers + listers + [.digest, .diff, .gc, .check, .mkdev],
+      .store, .path("DIR"), for: writers + readers + listers + [.digest, .diff, .gc, .check, .copy, .mkdev],
       "the store; get, diff, digest and mkdev take several, asked in order"),
     theirs(
-      .extraStore, .path("DIR"), for: readers + listers + [.digest, .diff, .mkdev],
+      .extraStore, .path("DIR"), for: readers + listers + [.digest, .diff, .copy, .mkdev],
       "a further store to read from"),
     theirs(
       .chunkSize, .text("SIZES"), for: writers,
@@ -118,6 +120,11 @@ extension Option {
       .caCertificates, .path("FILE"), for: remote,
       "trust the certificates in this file, not the system's"
     ),
+    ours(.certificate, .path("FILE"), for: remote, "show servers this certificate (PEM)"),
+    ours(.certificateKey, .path("FILE"), for: remote, "the key of --cert, if it is not in the same file"),
+    ours(.cacheSize, .size, for: [.get, .mkdev], "let the cache have so many bytes: the least used goes"),
+    ours(.to, .path("STORE"), for: [.copy], "the store to copy chunks to"),
+    ours(.toIndex, .path("DIR|none"), for: [.copy], "where the indexes go (beside the store of --to)"),
     ours(
       .generateCompletionScript, .choice(Completion.Shell.allCases.map(\.rawValue)), for: [],
       "print a completion script for this shell"),

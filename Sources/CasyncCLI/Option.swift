@@ -42,6 +42,11 @@ struct Option: Sendable {
     case cacheFile = "cache-file"
     case header
     case caCertificates = "cacert"
+    case certificate = "cert"
+    case certificateKey = "key"
+    case cacheSize = "cache-size"
+    case to
+    case toIndex = "to-index"
     case generateCompletionScript = "generate-completion-script"
   }
 

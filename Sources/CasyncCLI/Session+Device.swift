@@ -184,9 +184,10 @@ extension Session {
     guard image.isIndex else {
       return try ImageReader(file: locator.localPath("image"), number: number, supply)
     }
+    let cache = try cache()
     return try ImageReader(
       index: locator.location("index"), stores: stores(beside: image.operand),
-      cache: arguments.value(.cache).map(Self.directoryPath), keeping: keeping, deviceConnection(),
+      cache: cache?.path, cacheLimit: cache?.limit, keeping: keeping, deviceConnection(),
       cancellation: cancellation, supply)
   }
 

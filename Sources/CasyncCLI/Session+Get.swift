@@ -8,7 +8,7 @@ extension Session {
       index: try indexLocation(), target: try dataPath(1, "target"),
       stores: try stores(beside: arguments.operands[0]))
     request.seeds = try seeds()
-    request.cache = try arguments.value(.cache).map(Self.directoryPath)
+    if let (path, limit) = try cache() { (request.cache, request.cacheLimit) = (path, limit) }
     request.partition = arguments.count(.partition)
     request.inPlace = arguments.has(.inPlace)
     try setOptions(of: &request)

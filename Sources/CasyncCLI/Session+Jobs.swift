@@ -123,6 +123,7 @@ extension Session {
     }
     var request = CheckRequest(store: try Self.storeLocation(store))
     request.repair = arguments.has(.repair)
+    request.connection = try connection()
     request.workers = arguments.count(.workers)
     return try job(request.run) { summary in
       if isJSON {

@@ -27,6 +27,7 @@ struct Session: Sendable {
     case .listChunks: try listChunks()
     case .gc: try collect()
     case .check: try check()
+    case .copy: try copy()
     case .mkdev: try makeDevice()
     case .udev: try nameDevice()
     case .help: 0
@@ -105,40 +106,19 @@ struct Session: Sendable {
     return try first + arguments.values(.extraStore).map(Self.storeLocation)
   }
 
-  /// A store, where the engine can reach it.
+  /// A store, or a group `A|B` of them, where the engine can reach it.
   static func storeLocation(_ argument: String) throws -> String {
-    let locator = Locator(argument)
-    // A directory may well be called "-".
-    return locator == .standardStream ? "./-" : try locator.location("store")
+    try Stores.members(argument).map { member in
+      let locator = Locator(member)
+      // A directory may well be called "-".
+      return locator == .standardStream ? "./-" : try locator.location("store")
+    }.joined(separator: "|")
   }
 
   /// A store that must be a directory here.
   static func directoryPath(_ argument: String) throws -> String {
     let locator = Locator(argument)
     return locator == .standardStream ? "./-" : try locator.localPath("cache")
-  }
-
-  /// How remote stores and indexes are reached.
-  func connection() throws -> ConnectionSettings {
-    var settings = ConnectionSettings()
-    settings.headers = arguments.values(.header)
-    guard settings.headers.allSatisfy(Self.isHeader) else {
-      throw UsageError(
-        "--header takes a line NAME: VALUE", hint: "as in --header='Authorization: Bearer TOKEN'")
-    }
-    if let file = arguments.value(.caCertificates) {
-      // libcurl's own message does not say what is wrong with the file.
-      _ = try File.open(file)
-      settings.certificateAuthorities = file
-    }
-    settings.rateLimit = arguments.value(.rateLimit).flatMap(Quantity.size)
-    return settings
-  }
-
-  private static func isHeader(_ line: String) -> Bool {
-    guard let colon = line.firstIndex(of: ":"), colon > line.startIndex else { return false }
-    return line.unicodeScalars.allSatisfy { $0.value >= 32 && $0.value != 127 }
-      && line[..<colon].allSatisfy { $0.isASCII && ($0.isLetter || $0.isNumber || "-_".contains($0)) }
   }
 
   /// An input or target that is a local path, `-`, or an NBD export.

@@ -37,6 +37,7 @@ extension GetSummary {
       "zeroedBytes": .integer(zeroedBytes),
       "skippedBytes": .integer(skippedBytes),
       "fetchedBytes": .integer(fetchedBytes),
+      "receivedBytes": .integer(receivedBytes),
       "clonedBytes": .integer(clonedBytes),
       "verifiedBytes": .integer(verifiedBytes),
       "warnings": .array(warnings.map(JSON.string)),
@@ -44,6 +45,19 @@ extension GetSummary {
     ])
   }
 
+}
+
+extension CopySummary {
+  var json: JSON {
+    .object([
+      "indexes": .count(indexes),
+      "chunks": .count(chunks),
+      "copiedChunks": .count(copiedChunks),
+      "copiedBytes": .integer(copiedBytes),
+      "receivedBytes": .integer(receivedBytes),
+      "seconds": .seconds(duration),
+    ])
+  }
 }
 
 extension GetSummary.Share {

@@ -25,14 +25,25 @@ extension GetSummary {
       table.addShare(source.name, share(of: source).bytes, of: size, chunks: share(of: source).chunks)
     }
     table.add(["image", Quantity.bytes(size), "", "\(chunks)"])
-    let amounts = [
+    var amounts = [
       ("written", writtenBytes), ("zeroed", zeroedBytes), ("skipped", skippedBytes), ("cloned", clonedBytes),
       ("fetched", fetchedBytes), ("read back", verifiedBytes),
     ]
+    if receivedBytes > 0 { amounts.insert(("received", receivedBytes), at: 5) }
     return """
       \(table.text)
       \(amounts.map { "\($0) \(Quantity.bytes($1))" }.joined(separator: ", "))
       \(Quantity.duration(duration)), \(Quantity.rate(size, in: duration))
+      """
+  }
+}
+
+extension CopySummary {
+  var text: String {
+    let there = chunks - min(chunks, copiedChunks)
+    return """
+      \(copiedChunks) chunks copied, \(Quantity.bytes(copiedBytes)), \(there) were there, \(indexes) indexes
+      \(Quantity.duration(duration)), \(Quantity.rate(copiedBytes, in: duration))
       """
   }
 }

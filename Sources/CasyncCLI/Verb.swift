@@ -2,7 +2,7 @@
 enum Verb: String, CaseIterable, Sendable {
   case put, get, make, extract, list, mtree, manifest, stat, digest, verify, diff, info
   case listChunks = "list-chunks"
-  case gc, check, mkdev, udev, help
+  case gc, check, copy, mkdev, udev, help
 
   /// Whether casync 2 has it: then its options are accepted and a signal ends with its status.
   var isReference: Bool {
@@ -117,6 +117,14 @@ enum Verb: String, CaseIterable, Sendable {
     .check: Description(
       operands: "[STORE]", count: 0...1, summary: "compare every chunk of a store with its name",
       text: "Prints each bad file; the exit status is then 1."),
+    .copy: Description(
+      operands: "INDEX...", count: 1...Int.max, summary: "bring indexes and their chunks to another store",
+      text: """
+        What the store of --to has is not copied again; every chunk is compared with its name.
+        When all are there the indexes follow, beside that store unless --to-index says where.
+        For mirrors, USB sticks, and caches (--to-index=none). Interrupted: the same command
+        goes on.
+        """),
     .mkdev: Description(
       operands: "[INDEX.caibx|IMAGE]... [NODE]", count: 0...Int.max,
       summary: "attach an image as a block device, or serve images over NBD",

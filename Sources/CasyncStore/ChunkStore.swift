@@ -49,6 +49,11 @@ package protocol ChunkStore: AnyObject, Sendable {
 /// A chunk that was asked for. When nobody has it any more the request is given up.
 package final class ChunkRequest: Sendable {
   let ticket: HTTPTicket
+  /// Name of the store that was asked.
+  let place: String
 
-  init(_ ticket: HTTPTicket) { self.ticket = ticket }
+  init(_ ticket: HTTPTicket, of place: String) {
+    self.ticket = ticket
+    self.place = place
+  }
 }

@@ -2,7 +2,7 @@ package import CasyncFormat
 internal import CasyncIO
 internal import Glibc
 
-extension LocalStore {
+extension LocalStore: CollectableStore {
   /// A file in the store that has a chunk's name.
   package struct Entry: Sendable {
     package let id: ChunkID
@@ -25,23 +25,18 @@ extension LocalStore {
     package let name: String
   }
 
-  /// Goes through the store, directory by directory.
-  /// - Parameters:
-  ///   - directory: called after the entries of each 4-digit directory with its name.
-  ///   - body: called for each chunk file.
-  ///   - stray: called for everything else.
   package func forEachEntry(
     _ body: (Entry) throws -> Void, stray: (Stray) throws -> Void = { _ in },
     directory done: (_ name: String) throws -> Void = { _ in }
   ) throws {
-    for prefix in try FileSystem.names(in: path).sorted() {
+    for prefix in try FileSystem.names(in: path).sorted() where !prefix.hasPrefix(".") {
       let isDirectory = try File.status("\(path)/\(prefix)")?.kind == .directory
       guard isDirectory, prefix.utf8.count == 4 else {
         try stray(Stray(kind: .foreign, name: prefix))
         continue
       }
       for name in try FileSystem.names(in: "\(path)/\(prefix)").sorted() {
-        if let entry = entry(prefix, name) {
+        if let entry = Self.entry(prefix, name, suffix: suffix) {
           try body(entry)
         } else {
           try stray(Stray(kind: Self.strayKind(name), name: "\(prefix)/\(name)"))
@@ -59,16 +54,28 @@ extension LocalStore {
     return name.hasSuffix(asideSuffix) ? .aside : .foreign
   }
 
-  private func entry(_ prefix: String, _ name: String) -> Entry? {
+  /// The chunk that a file in a 4-digit directory is named for.
+  static func entry(_ prefix: String, _ name: String, suffix: String) -> Entry? {
     let isCompressed = !suffix.isEmpty && name.hasSuffix(suffix)
     let hex = isCompressed ? name.dropLast(suffix.count) : name[...]
     guard let id = ChunkID(hex: hex), hex.hasPrefix(prefix) else { return nil }
     return Entry(id: id, form: isCompressed ? .compressed : .plain, name: "\(prefix)/\(name)")
   }
 
-  /// Length in bytes and age in seconds of a file below the store; `nil` when it is gone.
   package func sizeAndAge(of name: String) throws -> (size: UInt64, age: Int64)? {
     guard let status = try File.status("\(path)/\(name)") else { return nil }
     return (status.size, Int64(time(nil)) - status.modified / 1_000_000_000)
+  }
+
+  package func remove(_ name: String) throws { try FileSystem.remove("\(path)/\(name)") }
+
+  package func removeEmptyDirectory(_ name: String) throws -> Bool {
+    try FileSystem.removeEmptyDirectory("\(path)/\(name)")
+  }
+
+  package func finishRemoving() {}
+
+  package func load(_ entry: Entry, using loader: ChunkLoader) throws -> LoadAny {
+    try load(entry.id, entry.form, using: loader)
   }
 }

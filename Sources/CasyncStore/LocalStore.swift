@@ -83,6 +83,12 @@ package final class LocalStore: ChunkStore {
     return true
   }
 
+  /// Marks a chunk as used now, when the mark is older than so many seconds.
+  func touch(_ id: ChunkID, olderThan seconds: Int64) throws {
+    guard let (name, status) = try status(of: id) else { return }
+    if Int64(time(nil)) - status.modified / 1_000_000_000 > seconds { directory.touch(below: name) }
+  }
+
   /// Seconds for which a collection spares a chunk without a reference where other programs may write: a day.
   package static let grace: Int64 = 24 * 60 * 60
 }
@@ -136,8 +142,12 @@ extension LocalStore {
 package final class ChunkLoader {
   private let decompressor = Decompressor()
   private var scratch = Buffer(count: 64 << 10)
+  private let keepsStored: Bool
+  /// The chunk loaded last as the store has it, if that is wanted and it is compressed there.
+  package private(set) var stored: [UInt8]?
 
-  package init() {}
+  /// - Parameter keepsStored: whether `stored` is wanted.
+  package init(keepsStored: Bool = false) { self.keepsStored = keepsStored }
 
   /// Fills `range` of `buffer` with the chunk in `file`.
   fileprivate func load(
@@ -149,6 +159,7 @@ package final class ChunkLoader {
       let scratch = scratch
       return load(scratch.bytes.extracting(0..<stored), of: file.path, into: buffer, range)
     }
+    stored = nil
     let count = try file.read(at: 0, into: buffer, range)
     if count == 0 { return .missing }
     let size = try file.status().size
@@ -170,6 +181,7 @@ package final class ChunkLoader {
     } catch {
       return .bad("\(subject): \(error)")
     }
+    if keepsStored { stored = compressed.copy() }
     return .loaded(storedBytes: compressed.byteCount)
   }
 
@@ -178,10 +190,15 @@ package final class ChunkLoader {
     guard let stored = try read(file) else { return .bad("longer than any chunk") }
     if stored == 0 { return .missing }
     let scratch = scratch
-    let bytes = scratch.bytes.extracting(0..<stored)
-    guard compressed else { return .loaded(bytes.copy(), storedBytes: stored) }
+    return loadAny(scratch.bytes.extracting(0..<stored), compressed: compressed)
+  }
+
+  /// The chunk that `bytes` hold, whatever its length.
+  func loadAny(_ bytes: RawSpan, compressed: Bool) -> LocalStore.LoadAny {
+    guard compressed else { return .loaded(bytes.copy(), storedBytes: bytes.byteCount) }
     do throws(CompressionError) {
-      return .loaded(try decompressor.decompress(bytes, limit: ChunkSizes.limit), storedBytes: stored)
+      return .loaded(
+        try decompressor.decompress(bytes, limit: ChunkSizes.limit), storedBytes: bytes.byteCount)
     } catch {
       return .bad("\(error)")
     }
@@ -214,7 +231,7 @@ extension LocalStore {
 
   /// Takes the lock under which chunks are removed, until the returned file is let go.
   /// - Throws: `StoreError` (busy), naming who writes.
-  package func lockForRemoving() throws -> File {
+  package func lockForRemoving() throws -> File? {
     let lock = try File.open(path, .directory)
     guard try lock.tryLock(.exclusive) else {
       let holders = try Self.lockHolders(of: lock.status())

@@ -1,36 +1,69 @@
 package import CasyncIO
+internal import Glibc
 internal import Synchronization
 
 /// Opens stores and reads and writes indexes wherever they are (`Location`): what is asked of a place goes
 /// through here, and what kind of place it is matters nowhere else.
 ///
-///     open    a store to read chunks from
-///     writer  a store to add chunks to
-///     read    an index or archive as a whole
-///     write   an index as a whole, when its chunks are durable
+///     open         a store to read chunks from; `A|B` is a group of which one is asked until it fails
+///     writer       a store to add chunks to
+///     collectable  a store to list and to remove chunks from
+///     read         an index or archive as a whole
+///     write        an index as a whole, when its chunks are durable
 ///
-/// What is remote shares one client, made when it is first needed.
+/// Places that are reached alike share one client, made when it is first needed.
 package final class Stores: Sendable {
   private let settings: ConnectionSettings
   private let cancellation: Cancellation
-  private let client = Mutex<HTTPClient?>(nil)
+  private let copies: IndexCopies?
+  private let traffic = Traffic()
 
-  /// - Parameter cancellation: ends what waits for a server.
-  package init(_ settings: ConnectionSettings, _ cancellation: Cancellation = Cancellation()) {
+  private struct State {
+    var clients: [ConnectionSettings: HTTPClient] = [:]
+    /// By URL and settings: an index and chunks of one bucket know of each other.
+    var buckets: [BucketKey: S3Bucket] = [:]
+  }
+
+  private struct BucketKey: Hashable {
+    let url: String
+    let settings: ConnectionSettings
+  }
+
+  private let state = Mutex(State())
+
+  /// - Parameters:
+  ///   - cancellation: ends what waits for a server.
+  ///   - copies: directory in which copies of remote indexes are kept, so that one that has not changed is
+  ///     not downloaded again.
+  package init(
+    _ settings: ConnectionSettings, _ cancellation: Cancellation = Cancellation(), copies: String? = nil
+  ) {
     self.settings = settings
     self.cancellation = cancellation
+    self.copies = copies.map { IndexCopies(directory: $0) }
   }
+
+  /// Bytes that were received from servers so far.
+  package var receivedBytes: UInt64 { traffic.received }
 
   /// Whether a location is remote and of a kind that is known here.
   package static func reaches(_ location: String) -> Bool {
     switch Location(location) {
-    case .http: true
-    case .path, .s3, .sftp, .ssh, .unknown: false
+    case .http, .s3: true
+    case .path, .sftp, .ssh, .unknown: false
     }
+  }
+
+  /// The members of a group `A|B` of stores, one of which is a URL; else the location alone.
+  package static func members(_ location: String) -> [String] {
+    let members = location.split(separator: "|").map(String.init)
+    return members.contains { $0.contains("://") } ? members : [location]
   }
 
   /// How a location is named in messages: a URL without user, password and arguments, which may be secrets.
   package static func name(_ location: String) -> String {
+    let members = members(location)
+    guard members.count == 1 else { return members.map(name).joined(separator: "|") }
     guard Location(location).isRemote, let scheme = location.firstRange(of: "://") else { return location }
     let end = location.firstIndex { "?;#".contains($0) } ?? location.endIndex
     let rest = location[..<end][scheme.upperBound...]
@@ -39,13 +72,17 @@ package final class Stores: Sendable {
     return "\(location[..<scheme.upperBound])\(host)\(rest[authority.endIndex...])"
   }
 
+  // MARK: Stores
+
   /// Opens a store to read from. A remote one is not asked yet.
   /// - Throws: `StoreError` when a local store is not there, `SystemError`.
   package func open(_ location: String) throws -> any ChunkStore {
+    let members = Self.members(location)
+    guard members.count == 1 else { return FailoverStore(try members.map(open)) }
     switch Location(location) {
-    case .path(let path): try LocalStore(path)
-    case .http(let url): HTTPStore(place(HTTPStore.base(url)), suffix: LocalStore.standardSuffix)
-    case .s3, .sftp, .ssh, .unknown: throw Self.unsupported(location)
+    case .path(let path): return try LocalStore(path)
+    case .http, .s3: return try remoteStore(location)
+    case .sftp, .ssh, .unknown: throw Self.unsupported(location)
     }
   }
 
@@ -53,39 +90,69 @@ package final class Stores: Sendable {
   /// collection that is under way.
   /// - Throws: `StoreError`, `SystemError`, `CancellationError`.
   package func writer(_ location: String) throws -> any StoreWriter {
+    guard Self.members(location).count == 1 else {
+      throw StoreError(.unsupported, Self.name(location), "chunks are written to one store, not to a group")
+    }
     switch Location(location) {
-    case .path(let path): try LocalStoreWriter(LocalStore.create(path))
-    case .http(let url):
-      try HTTPStoreWriter(HTTPStore(place(HTTPStore.base(url)), suffix: LocalStore.standardSuffix))
-    case .s3, .sftp, .ssh, .unknown: throw Self.unsupported(location)
+    case .path(let path): return try LocalStoreWriter(LocalStore.create(path))
+    case .http, .s3: return try HTTPStoreWriter(remoteStore(location))
+    case .sftp, .ssh, .unknown: throw Self.unsupported(location)
     }
   }
+
+  /// Opens a store to go through it.
+  /// - Throws: `StoreError` (unsupported) where chunks cannot be listed, `SystemError`.
+  package func collectable(_ location: String) throws -> any CollectableStore {
+    switch Location(location) {
+    case .path(let path): return try LocalStore(path)
+    case .s3:
+      let (address, bucket, client) = try s3(location)
+      return S3Listing(
+        try remoteStore(location), bucket, key: address.key, suffix: LocalStore.standardSuffix,
+        client: client, now: Int64(time(nil)))
+    case .http, .sftp, .ssh, .unknown:
+      throw StoreError(
+        .unsupported, Self.name(location), "the chunks of such a store cannot be listed",
+        hint: "run it where the store is a directory")
+    }
+  }
+
+  private func remoteStore(_ location: String) throws -> HTTPStore {
+    HTTPStore(try place(HTTPStore.base(location)), suffix: LocalStore.standardSuffix)
+  }
+
+  // MARK: Indexes
 
   /// The bytes of an index or archive that is remote. A download that is cut goes on where it was. Blocks.
   /// - Parameter limit: the most bytes that are taken.
   /// - Throws: `StoreError` (notFound, denied, unreachable), `CancellationError`.
   package func read(_ location: String, limit: Int) throws -> [UInt8] {
     switch Location(location) {
-    case .http(let url):
-      let place = place(url)
-      guard let response = try place.response(place.start(limit: limit)) else {
-        throw StoreError(.notFound, place.name, "not there")
-      }
-      return response.body
-    case .path, .s3, .sftp, .ssh, .unknown: throw Self.unsupported(location)
+    case .http, .s3: return try read(place(location), limit: limit)
+    case .path, .sftp, .ssh, .unknown: throw Self.unsupported(location)
     }
+  }
+
+  private func read(_ place: RemotePlace, limit: Int) throws -> [UInt8] {
+    let copy = copies?.copy(of: place.url, limit: limit)
+    let headers = copy.map { ["If-None-Match: \($0.validator)"] } ?? []
+    let ticket = place.start(limit: limit, headers: headers)
+    if let copy, case .unchanged = ticket.wait() { return copy.bytes }
+    guard let response = try place.response(ticket) else {
+      throw StoreError(.notFound, place.name, "not there")
+    }
+    if let validator = response.validator { copies?.keep(response.body, validator, of: place.url) }
+    return response.body
   }
 
   /// Puts a whole index, given in pieces, at a remote location. Blocks until the server has it.
   /// - Throws: `StoreError` (denied, unreachable), `CancellationError`.
   package func write(_ pieces: [[UInt8]], to location: String) throws {
     switch Location(location) {
-    case .http(let url):
-      let place = place(url)
-      guard try place.response(place.start(.put, body: pieces)) != nil else {
-        throw StoreError(.denied, place.name, "the server does not take files here (status 404)")
-      }
-    case .path, .s3, .sftp, .ssh, .unknown: throw Self.unsupported(location)
+    case .http, .s3:
+      let place = try place(location)
+      try place.finishPut(place.start(.put, body: pieces))
+    case .path, .sftp, .ssh, .unknown: throw Self.unsupported(location)
     }
   }
 
@@ -93,16 +160,44 @@ package final class Stores: Sendable {
     StoreError(.unsupported, name(location), "this kind of location is not supported here")
   }
 
-  private func place(_ url: String) -> RemotePlace {
-    RemotePlace(name: Self.name(url), url: url, client: http)
+  // MARK: Places
+
+  private func place(_ location: String) throws -> RemotePlace {
+    guard case .s3 = Location(location) else {
+      return RemotePlace(
+        name: Self.name(location), url: location, client: client(for: settings.settings(for: location)))
+    }
+    let (address, bucket, client) = try s3(location)
+    let url = address.key.isEmpty ? bucket.url : "\(bucket.url)/\(address.key)"
+    return RemotePlace(name: Self.name(location), url: url, client: client, bucket: bucket)
   }
 
-  private var http: HTTPClient {
-    client.withLock { client in
-      if let client { return client }
-      let new = HTTPClient(settings, cancellation)
-      client = new
-      return new
+  private func s3(_ location: String) throws -> (S3Address, S3Bucket, HTTPClient) {
+    let settings = settings.settings(for: location)
+    let profile = try AWSProfile(settings)
+    guard let address = S3Address(location, endpoint: profile.endpoint, region: profile.region) else {
+      throw StoreError(
+        .unsupported, Self.name(location), "no bucket is named",
+        hint: "write s3://BUCKET/PREFIX or s3+https://HOST/BUCKET/PREFIX")
+    }
+    let client = client(for: settings)
+    let bucket = state.withLock { state in
+      let key = BucketKey(url: address.bucketURL, settings: settings)
+      if let bucket = state.buckets[key] { return bucket }
+      let signature = profile.credentials.map { S3Signature(credentials: $0, region: profile.region) }
+      let bucket = S3Bucket(url: address.bucketURL, signature)
+      state.buckets[key] = bucket
+      return bucket
+    }
+    return (address, bucket, client)
+  }
+
+  private func client(for settings: ConnectionSettings) -> HTTPClient {
+    state.withLock { state in
+      if let client = state.clients[settings] { return client }
+      let client = HTTPClient(settings, cancellation, traffic)
+      state.clients[settings] = client
+      return client
     }
   }
 }

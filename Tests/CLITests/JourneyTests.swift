@@ -86,7 +86,7 @@ final class JourneyTests {
     #expect(
       try keys(get.output) == [
         "size", "chunks", "sources", "writtenBytes", "zeroedBytes", "skippedBytes", "fetchedBytes",
-        "clonedBytes",
+        "receivedBytes", "clonedBytes",
         "verifiedBytes", "warnings", "seconds",
       ])
     let diff = try casync("diff --store=s image.caibx other.caibx --json")

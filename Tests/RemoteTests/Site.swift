@@ -9,6 +9,8 @@ final class Site: @unchecked Sendable {
   let scratch: Scratch
   let port: Int
   let securePort: Int
+  /// For who shows the certificate.
+  let mutualPort: Int
   /// The small pair's new image, and a part of it where a test takes long.
   let image: String
   let slice: String
@@ -39,12 +41,12 @@ final class Site: @unchecked Sendable {
       "subjectAltName=DNS:localhost")
     let ports = try Tool.run(
       "python3", "-c",
-      "import socket; s = [socket.create_server(('127.0.0.1', 0)) for _ in 'ab']; "
+      "import socket; s = [socket.create_server(('127.0.0.1', 0)) for _ in 'abc']; "
         + "print(*[x.getsockname()[1] for x in s])"
     ).split(separator: " ").compactMap { Int($0) }
-    port = try #require(ports.first)
-    securePort = try #require(ports.last)
-    try scratch.write(Array(Self.configuration(scratch.path, port, securePort).utf8), to: "nginx.conf")
+    try #require(ports.count == 3)
+    (port, securePort, mutualPort) = (ports[0], ports[1], ports[2])
+    try scratch.write(Array(Self.configuration(scratch.path, ports).utf8), to: "nginx.conf")
     // One process without a master: killed by its number, it is gone.
     server = try Running("nginx", ["-p", scratch.path, "-c", scratch("nginx.conf")])
     let url = url
@@ -53,7 +55,7 @@ final class Site: @unchecked Sendable {
     }
   }
 
-  private static func configuration(_ path: String, _ port: Int, _ securePort: Int) -> String {
+  private static func configuration(_ path: String, _ ports: [Int]) -> String {
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
       .map { "\($0)_temp_path \(path)/\($0);" }.joined(separator: " ")
     return """
@@ -63,7 +65,7 @@ final class Site: @unchecked Sendable {
         log_format line '$request $status $http_x_token';
         access_log \(path)/access.log line; \(temporary) root \(path)/www; sendfile on;
         server {
-          listen 127.0.0.1:\(port);
+          listen 127.0.0.1:\(ports[0]);
           location /auth/ { return 401; }
           location /forbidden/ { return 403; }
           location /loop/ { return 302 $request_uri; }
@@ -73,9 +75,14 @@ final class Site: @unchecked Sendable {
           location /dav/ { dav_methods PUT DELETE; create_full_put_path on; client_max_body_size 0; }
         }
         server {
-          listen 127.0.0.1:\(securePort) ssl http2;
+          listen 127.0.0.1:\(ports[1]) ssl http2;
           ssl_certificate \(path)/cert.pem; ssl_certificate_key \(path)/key.pem;
-          location /down/ { return 302 http://127.0.0.1:\(port)/new.caibx; }
+          location /down/ { return 302 http://127.0.0.1:\(ports[0])/new.caibx; }
+        }
+        server {
+          listen 127.0.0.1:\(ports[2]) ssl http2;
+          ssl_certificate \(path)/cert.pem; ssl_certificate_key \(path)/key.pem;
+          ssl_client_certificate \(path)/cert.pem; ssl_verify_client on;
         }
       }
       """
@@ -99,9 +106,10 @@ final class Site: @unchecked Sendable {
 
   static func casync(_ arguments: [String], environment: [String: String?] = [:]) throws -> Command {
     var clean: [String: String?] = ["HOME": "/nonexistent"]
-    for name in ["http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"] {
-      clean.updateValue(nil, forKey: name)
+    let names = ProcessInfo.processInfo.environment.keys.filter {
+      $0.lowercased().hasSuffix("_proxy") || $0.hasPrefix("AWS_")
     }
+    for name in names + ["CASYNC_CONFIG", "XDG_CONFIG_HOME"] { clean.updateValue(nil, forKey: name) }
     return try Command.casync(arguments, environment: clean.merging(environment) { $1 })
   }
 
@@ -121,20 +129,29 @@ final class Site: @unchecked Sendable {
 
   /// The fault proxy in front of nginx.
   func proxy(_ options: String...) throws -> FaultProxy { try FaultProxy(port, options) }
+
+  /// The same, spoken to by TLS.
+  func secureProxy(_ options: String...) throws -> FaultProxy {
+    try FaultProxy(port, options + ["tls=\(certificate),\(scratch("key.pem"))"])
+  }
 }
 
 /// `Tests/Faults/http-proxy.py`, running.
 final class FaultProxy {
   private let process: Running
   let url: String
+  let port: String
 
-  init(_ port: Int, _ options: [String]) throws {
-    process = try Running("python3", [Repository.path("Tests/Faults/http-proxy.py"), "\(port)"] + options)
+  /// - Parameter script: another one that prints its port.
+  init(_ port: Int, _ options: [String], script: String = "http-proxy.py") throws {
+    process = try Running("python3", [Repository.path("Tests/Faults/\(script)"), "\(port)"] + options)
     let process = process
     guard process.wait(until: { process.errorsSoFar.contains("\n") }),
       let port = process.errorsSoFar.split(separator: "\n").first
-    else { throw Tool.Failure("http-proxy.py does not start: \(process.errorsSoFar)") }
-    url = "http://127.0.0.1:\(port)"
+    else { throw Tool.Failure("\(script) does not start: \(process.errorsSoFar)") }
+    self.port = String(port)
+    let isSecure = options.contains { $0.hasPrefix("tls=") }
+    url = isSecure ? "https://localhost:\(port)" : "http://127.0.0.1:\(port)"
   }
 
   /// The requests so far, with what went wrong with each.

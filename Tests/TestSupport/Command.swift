@@ -28,7 +28,7 @@ package struct Command: Sendable {
   /// Variables that change what the program does: a test sets those it means.
   static let ownVariables = [
     "CASYNC_STORE", "CASYNC_LOG_LEVEL", "CASYNC_VERBOSE", "CASYNC_CPU", "CASYNC_COMPRESSED_CHUNK_SUFFIX",
-    "NOTIFY_SOCKET", "DESYNC_ENABLE_PARSABLE_PROGRESS",
+    "NOTIFY_SOCKET", "DESYNC_ENABLE_PARSABLE_PROGRESS", "CASYNC_CONFIG",
   ]
 
   /// Path of the program under test.

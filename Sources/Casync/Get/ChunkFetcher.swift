@@ -7,19 +7,19 @@ import Synchronization
 /// Gets chunks from the cache and the stores, local ones first, and puts what came from a store into the
 /// cache.
 final class ChunkFetcher: Sendable {
-  private let cacheWriter: LocalStoreWriter?
+  private let cache: CacheDirectory?
   /// Where chunks are looked for, in order.
   private let places: [(store: any ChunkStore, source: Source)]
   /// Tries of a remote store whose answer is not the chunk: what is between it and us may have spoilt it.
   private static let remoteTries = 6
 
   /// - Throws: `StoreError` when a local store is not there; a cache is made.
-  init(stores: [String], cache: String?, _ opener: Stores) throws {
+  /// - Parameter cacheLimit: bytes that the cache may have; `nil` is no bound.
+  init(stores: [String], cache path: String?, cacheLimit: UInt64? = nil, _ opener: Stores) throws {
     let stores = try stores.map { try opener.open($0) }
-    let cache = try cache.map { try LocalStore.create($0) }
-    cacheWriter = try cache.map { try LocalStoreWriter($0) }
+    cache = try path.map { try CacheDirectory($0, limit: cacheLimit) }
     places =
-      (cache.map { [($0, Source.cache)] } ?? [])
+      (cache.map { [($0.store, Source.cache)] } ?? [])
       + (stores.filter { !$0.isRemote } + stores.filter(\.isRemote)).map { ($0, Source.store) }
   }
 
@@ -58,6 +58,7 @@ final class ChunkFetcher: Sendable {
         do {
           let request = requested?.take(from: store)
           if case .loaded(let bytes) = try store.load(id, form, into: buffer, place, using: loader, request) {
+            if source == .cache { cache?.use(id) }
             return Fetched(source: source, storedBytes: bytes)
           }
         } catch let error as CancellationError {
@@ -115,19 +116,18 @@ final class ChunkFetcher: Sendable {
 
   /// Puts a verified chunk that came from a store into the cache.
   func keep(_ id: ChunkID, _ bytes: RawSpan, using compressor: Compressor?) throws {
-    guard let cacheWriter, let compressor, try !cacheWriter.contains(id) else { return }
+    guard let cache, let compressor, try !cache.contains(id) else { return }
     var compressed = [UInt8]()
     try compressor.compress(bytes, into: &compressed)
-    _ = try cacheWriter.add(id, compressed: compressed.rawSpan)
-    if cacheWriter.isCommitDue { try cacheWriter.commit() }
+    try cache.add(id, compressed: compressed.rawSpan)
   }
 
   /// Makes the cache durable.
   func close() throws {
-    try cacheWriter?.close()
+    try cache?.close()
   }
 
-  var hasCache: Bool { cacheWriter != nil }
+  var hasCache: Bool { cache != nil }
 }
 
 /// Chunks that remote stores were asked for before their turn.

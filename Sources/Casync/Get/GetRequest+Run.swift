@@ -16,9 +16,11 @@ extension GetRequest {
   ///   the new image, but has no valid header then; the same request goes on where this one stopped.
   public func run(_ progress: Progress) throws -> GetSummary {
     let start = ContinuousClock.now
-    let opener = Stores(connection, progress.cancellation)
+    let copies = cache.map { "\($0)/.indexes" } ?? stateDirectory.map { "\($0)/indexes" }
+    let opener = Stores(connection, progress.cancellation, copies: copies)
     let index = try IndexFile.read(index, opener)
-    let fetcher = index.count == 0 ? nil : try ChunkFetcher(stores: stores, cache: cache, opener)
+    let fetcher =
+      index.count == 0 ? nil : try ChunkFetcher(stores: stores, cache: cache, cacheLimit: cacheLimit, opener)
     let extent = try extent(of: index, fetcher)
     let opened = try OpenedTarget.open(
       target, size: extent.length, base: extent.lowerBound, inPlace: inPlace, progress.cancellation)
@@ -26,6 +28,7 @@ extension GetRequest {
       var job = try GetJob(self, index, extent, opened, opener, progress)
       if let fetcher { try job.run(fetcher) }
       try job.finish()
+      job.summary.receivedBytes = opener.receivedBytes
       job.summary.duration = start.duration(to: .now)
       return job.summary
     } catch {

@@ -24,6 +24,8 @@ public struct GetRequest: Sendable {
   public var seeds: [Seed] = []
   /// A store asked before all others, into which what was fetched from them is put.
   public var cache: String?
+  /// Bytes that the cache may have: what was used longest ago makes room. `nil` is no bound.
+  public var cacheLimit: UInt64?
   /// Take only this entry of the image's partition table (1, 2, …).
   public var partition: Int?
   /// Update an existing regular file where it stands, like a device.
@@ -79,6 +81,8 @@ public struct GetSummary: Sendable {
   public internal(set) var skippedBytes: UInt64 = 0
   /// Bytes read from stores as stored: the download.
   public internal(set) var fetchedBytes: UInt64 = 0
+  /// Bytes received from servers: indexes, chunks and headers, tries that failed included.
+  public internal(set) var receivedBytes: UInt64 = 0
   /// Bytes shared with a seed instead of copied.
   public internal(set) var clonedBytes: UInt64 = 0
   /// Bytes read back from the medium and compared.

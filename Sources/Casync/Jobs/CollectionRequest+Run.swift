@@ -12,7 +12,7 @@ extension CollectionRequest {
       throw JobError(.badRequest, "no index was given: everything would be removed")
     }
     let opener = Stores(connection, progress.cancellation)
-    let store = try LocalStore(self.store)
+    let store = try opener.collectable(self.store)
     let lock = try store.lockForRemoving()
     defer { withExtendedLifetime(lock) {} }
     var used = Set<ChunkID>()
@@ -23,7 +23,9 @@ extension CollectionRequest {
       for position in 0..<index.count { used.insert(index.id(of: position)) }
       try progress.cancellation.check()
     }
-    var sweep = Sweep(store: store, used: used, dryRun: dryRun, grace: grace?.components.seconds ?? -1)
+    // Nobody can lock what is elsewhere.
+    let least = store is LocalStore ? 0 : LocalStore.grace
+    var sweep = Sweep(store: store, used: used, dryRun: dryRun, grace: grace?.components.seconds ?? least)
     try store.forEachEntry {
       try progress.cancellation.check()
       try sweep.visit($0)
@@ -32,6 +34,7 @@ extension CollectionRequest {
     } directory: {
       try sweep.leave($0)
     }
+    try store.finishRemoving()
     return CollectionSummary(
       references: references, usedChunks: used.count, removed: sweep.removed,
       removedBytes: sweep.removedBytes,
@@ -42,10 +45,10 @@ extension CollectionRequest {
 
 /// A walk through a store that removes what is not used.
 private struct Sweep {
-  let store: LocalStore
+  let store: any CollectableStore
   let used: Set<ChunkID>
   let dryRun: Bool
-  /// Seconds; what is not older stays.
+  /// Seconds; what is younger stays.
   let grace: Int64
   /// A temporary file that nobody has touched for a day is nobody's.
   private static let temporaryAge: Int64 = 24 * 60 * 60
@@ -58,7 +61,7 @@ private struct Sweep {
   var warnings = [String]()
   private var removedHere = false
 
-  init(store: LocalStore, used: Set<ChunkID>, dryRun: Bool, grace: Int64) {
+  init(store: any CollectableStore, used: Set<ChunkID>, dryRun: Bool, grace: Int64) {
     self.store = store
     self.used = used
     self.dryRun = dryRun
@@ -72,7 +75,7 @@ private struct Sweep {
       remaining += 1
       return
     }
-    guard age > grace else {
+    guard age >= grace else {
       spared += 1
       remaining += 1
       return
@@ -85,7 +88,7 @@ private struct Sweep {
   mutating func visit(_ stray: LocalStore.Stray) throws {
     switch stray.kind {
     case .foreign:
-      warnings.append("\(store.path)/\(stray.name) is no chunk; it was left alone")
+      warnings.append("\(store.name)/\(stray.name) is no chunk; it was left alone")
     case .aside: break
     case .temporary:
       guard let (_, age) = try store.sizeAndAge(of: stray.name), age > Self.temporaryAge else { return }
@@ -95,14 +98,14 @@ private struct Sweep {
 
   private mutating func remove(_ name: String) throws {
     guard !dryRun else { return }
-    try FileSystem.remove("\(store.path)/\(name)")
+    try store.remove(name)
     removedHere = true
   }
 
   /// Removes a directory that became empty.
   mutating func leave(_ directory: String) throws {
     defer { removedHere = false }
-    guard removedHere, try FileSystem.removeEmptyDirectory("\(store.path)/\(directory)") else { return }
+    guard removedHere, try store.removeEmptyDirectory(directory) else { return }
     removedDirectories += 1
   }
 }

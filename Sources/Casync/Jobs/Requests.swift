@@ -134,6 +134,8 @@ public struct CheckRequest: Sendable {
   public var store: String
   /// Move bad chunks aside.
   public var repair = false
+  /// How a remote store is reached.
+  public var connection = ConnectionSettings()
   public var workers: Int?
 
   public init(store: String) {

@@ -61,8 +61,9 @@ package final class ImageReader: Sendable {
   ///   - cancellation: ends what waits for a server.
   /// - Throws: `JobError`, `StoreError`, `SystemError`.
   package convenience init(
-    index path: String, stores: [String], cache: String?, keeping: Keeping = Keeping(),
-    _ connection: ConnectionSettings, cancellation: Cancellation = Cancellation(), _ supply: ChunkSupply
+    index path: String, stores: [String], cache: String?, cacheLimit: UInt64? = nil,
+    keeping: Keeping = Keeping(), _ connection: ConnectionSettings,
+    cancellation: Cancellation = Cancellation(), _ supply: ChunkSupply
   ) throws {
     let opener = Stores(connection, cancellation)
     let index = try IndexFile.read(path, opener)
@@ -74,7 +75,7 @@ package final class ImageReader: Sendable {
     let image = ChunkedImage(
       index: index, zeros: zeros,
       fetcher: try ChunkFetcher(
-        stores: isComplete ? [] : stores, cache: isComplete ? nil : cache, opener),
+        stores: isComplete ? [] : stores, cache: isComplete ? nil : cache, cacheLimit: cacheLimit, opener),
       cacheFile: cacheFile, profile: try keeping.profile.map { try Profile($0, of: index) })
     try self.init(.chunks(image), size: index.size, name: path, supply)
     startPrefetch(image, keeping.prefetch)

@@ -14,6 +14,9 @@ internal import Glibc
   private var validator: String?
   private var isTooLong = false
   private var hasBegun = false
+  /// The beginning of an error's page.
+  private var page: [UInt8] = []
+  private static let pageLimit = 2048
   /// Where sending stands: a piece of the request's body, and a byte in it.
   private var sending = (piece: 0, offset: 0)
 
@@ -39,6 +42,7 @@ internal import Glibc
     isTooLong = false
     hasBegun = false
     sending = (0, 0)
+    page = []
     unsafe curl_easy_reset(handle)
     unsafe curl_slist_free_all(headers)
     unsafe headers = nil
@@ -56,6 +60,10 @@ internal import Glibc
     // What was asked for under TLS is not taken from elsewhere.
     setText(CURLOPT_REDIR_PROTOCOLS_STR, isSecure ? "https" : "http,https")
     if let file = settings.certificateAuthorities { setText(CURLOPT_CAINFO, file) }
+    if let file = settings.certificate { setText(CURLOPT_SSLCERT, file) }
+    if let file = settings.certificateKey { setText(CURLOPT_SSLKEY, file) }
+    if let user = settings.user { setText(CURLOPT_USERNAME, user) }
+    if let password = settings.password { setText(CURLOPT_PASSWORD, password) }
     if let rate = settings.rateLimit.flatMap(Int.init(exactly:)) {
       unsafe casync_set_offset(handle, CURLOPT_MAX_RECV_SPEED_LARGE, rate)
     }
@@ -173,8 +181,13 @@ internal import Glibc
 
   /// - Returns: how many bytes were taken; fewer than there are end the transfer.
   private func take(_ bytes: UnsafeRawBufferPointer) -> Int {
-    // The pages of an error are not wanted, whatever their length.
-    guard isSuccess, request.method == .get else { return bytes.count }
+    // The pages of an error are not wanted, whatever their length, but for what S3 says in them.
+    guard isSuccess, request.method == .get else {
+      if request.signature != nil {
+        unsafe page.append(contentsOf: bytes.prefix(Self.pageLimit - page.count))
+      }
+      return bytes.count
+    }
     if !hasBegun {
       hasBegun = true
       if !continuesPartial { body = [] }
@@ -203,6 +216,13 @@ internal import Glibc
   private func header(_ name: String) -> String? {
     // SAFETY: the text is valid until the handle is used again, and copied here.
     unsafe casync_header(handle, name).map { unsafe String(cString: $0) }
+  }
+
+  /// Bytes of headers and body that came in this exchange.
+  var receivedBytes: Int {
+    let body = unsafe casync_offset(handle, CURLINFO_SIZE_DOWNLOAD_T)
+    let headers = unsafe casync_number(handle, CURLINFO_HEADER_SIZE)
+    return Int(clamping: max(0, body)) + headers
   }
 
   /// What is left of a body that was cut, if the server says how the rest can be had.
@@ -237,7 +257,7 @@ internal import Glibc
     defer { if isSuccess { body = [] } }
     return .response(
       HTTPResponse(
-        status: status, body: isSuccess && hasBegun ? body : [], length: UInt64(exactly: length),
+        status: status, body: isSuccess && hasBegun ? body : page, length: UInt64(exactly: length),
         validator: header("ETag"), retryAfter: pause > 0 ? .seconds(pause) : nil,
         isMultiplexed: version >= CURL_HTTP_VERSION_2_0))
   }

@@ -14,6 +14,8 @@ internal import Synchronization
 enum HTTPAnswer: Sendable {
   case found(HTTPResponse)
   case missing
+  /// It is what the request said is known already.
+  case unchanged
   case failed(StoreError.Code, String)
   case cancelled
 }
@@ -24,10 +26,10 @@ final class HTTPClient: Sendable {
   private let mailbox: HTTPMailbox
   private let thread: Threads
 
-  init(_ settings: ConnectionSettings, _ cancellation: Cancellation) {
+  init(_ settings: ConnectionSettings, _ cancellation: Cancellation, _ traffic: Traffic) {
     let mailbox = HTTPMailbox()
     self.mailbox = mailbox
-    thread = Threads(count: 1) { HTTPLoop(mailbox, settings, cancellation).run() }
+    thread = Threads(count: 1) { HTTPLoop(mailbox, settings, cancellation, traffic).run() }
   }
 
   deinit {
@@ -59,6 +61,9 @@ final class HTTPTicket: Sendable {
   }
 
   deinit { mailbox.post(.release(task)) }
+
+  /// Whether it was only asked for something.
+  var isQuestion: Bool { task.isQuestion }
 
   /// The answer. Blocks.
   func wait() -> HTTPAnswer {
@@ -115,6 +120,7 @@ final class HTTPTask: @unchecked Sendable {
   }
 
   let cost: Int
+  let isQuestion: Bool
   /// Scheme, host and port.
   let origin: Substring
   let answer = Monitor<HTTPAnswer?>(nil)
@@ -133,6 +139,7 @@ final class HTTPTask: @unchecked Sendable {
   fileprivate init(_ request: HTTPRequest, cost: Int, onMiss: (@Sendable () -> Void)?) {
     self.request = request
     self.cost = cost
+    isQuestion = request.method == .get || request.method == .head
     self.onMiss = onMiss
     let host = request.url.firstRange(of: "://").map { $0.upperBound } ?? request.url.startIndex
     origin = request.url[..<(request.url[host...].firstIndex { "/?;".contains($0) } ?? request.url.endIndex)]

@@ -30,6 +30,7 @@ enum HTTPOutcome: Sendable {
 /// A whole response.
 struct HTTPResponse: Sendable {
   let status: Int
+  /// Of an S3 server also the page of an error, as far as it is short.
   let body: [UInt8]
   /// Length of the body that the server announces.
   let length: UInt64?

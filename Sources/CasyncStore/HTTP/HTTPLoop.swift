@@ -10,8 +10,8 @@ internal import Glibc
 struct HTTPLoop {
   /// Connections to one server that does not multiplex.
   static let connectionLimit = 24
-  /// Exchanges at one time with servers that do; a little less than what they commonly allow.
-  private static let streamLimit = 96
+  /// Exchanges at one time with servers that do: what they commonly allow.
+  private static let streamLimit = 128
   private static let firstWindow = 8.0
   private static let smallestWindow = 4.0
   /// Bytes that answers may take until they are used.
@@ -21,6 +21,7 @@ struct HTTPLoop {
   private let mailbox: HTTPMailbox
   private let settings: ConnectionSettings
   private let cancellation: Cancellation
+  private let traffic: Traffic
   private let clock = ContinuousClock()
 
   private var queue = Fifo<HTTPTask>()
@@ -38,7 +39,10 @@ struct HTTPLoop {
   private var nextStart = ContinuousClock.now
   private var usualLength = 16_384.0
 
-  init(_ mailbox: HTTPMailbox, _ settings: ConnectionSettings, _ cancellation: Cancellation) {
+  init(
+    _ mailbox: HTTPMailbox, _ settings: ConnectionSettings, _ cancellation: Cancellation, _ traffic: Traffic
+  ) {
+    self.traffic = traffic
     self.mailbox = mailbox
     self.settings = settings
     self.cancellation = cancellation
@@ -132,6 +136,7 @@ struct HTTPLoop {
 
   private mutating func end(_ transfer: CurlTransfer, _ outcome: HTTPOutcome) {
     guard let task = active.removeValue(forKey: ObjectIdentifier(transfer)) else { return }
+    traffic.add(transfer.receivedBytes)
     let remainder = transfer.remainder
     if idle.count < Self.connectionLimit { idle.append(transfer) }
     switch outcome {
@@ -169,7 +174,11 @@ struct HTTPLoop {
       finish(task, .missing)
     case 401, 403, 407:
       let who = response.status == 407 ? "the proxy" : "the server"
-      finish(task, .failed(.denied, "\(who) refuses access (status \(response.status))"))
+      let reason = task.request.signature == nil ? nil : S3Bucket.reason(response.body)
+      finish(
+        task,
+        .failed(.denied, "\(who) refuses access (status \(response.status))\(reason.map { ": \($0)" } ?? "")")
+      )
     case 416:
       retry(task, "the server answers with status 416", after: nil, isOverload: false)
     case 408, 425, 429, 500...599:
@@ -178,7 +187,14 @@ struct HTTPLoop {
         isOverload: response.status == 429 || response.status == 503)
     case 405 where task.request.method == .put:
       finish(task, .failed(.denied, "the server does not take files (status 405)"))
-    default: finish(task, .failed(.unreachable, "the server answers with status \(response.status)"))
+    case 304: finish(task, .unchanged)
+    default:
+      let reason = task.request.signature == nil ? nil : S3Bucket.reason(response.body)
+      finish(
+        task,
+        .failed(
+          .unreachable,
+          "the server answers with status \(response.status)\(reason.map { ": \($0)" } ?? "")"))
     }
   }
 

@@ -36,7 +36,7 @@ package final class HTTPStore: ChunkStore {
 
   package func request(_ id: ChunkID, length: Int, onMiss: (@Sendable () -> Void)?) -> ChunkRequest? {
     let limit = Self.limit(length)
-    return ChunkRequest(file(id).start(limit: limit, cost: limit, onMiss: onMiss))
+    return ChunkRequest(file(id).start(limit: limit, cost: limit, onMiss: onMiss), of: name)
   }
 
   package func load(

@@ -32,6 +32,8 @@ package final class HTTPStoreWriter: StoreWriter {
   /// - Throws: `StoreError` when it cannot be reached, or whatever answers is no store.
   init(_ store: HTTPStore) throws {
     self.store = store
+    // Who may write but not list is answered 403 for what is not there; whether he may write will be seen.
+    store.place.bucket?.hasServed.store(true, ordering: .relaxed)
     // A login page, or a server that has a page for everything, would swallow all chunks.
     let nobody = ChunkID(words: [.random(in: .min ... .max), .random(in: .min ... .max), 0, 0])
     guard try store.storedSizes(of: [nobody]) == [nil] else {
@@ -69,11 +71,7 @@ package final class HTTPStoreWriter: StoreWriter {
   private func finish(downTo limit: Int) throws {
     while let upload = state.withLock({ $0.bytes > limit ? $0.uploads.popFirst() : nil }) {
       do {
-        guard try store.place.response(upload.ticket) != nil else {
-          throw StoreError(
-            .denied, store.name, "the server does not take files here (status 404)",
-            hint: "the store's directory, or its bucket, must be there")
-        }
+        try store.place.finishPut(upload.ticket)
       } catch {
         state.withLock { if $0.failure == nil { $0.failure = error } }
       }
