@@ -152,7 +152,7 @@ def page(results):
     about = results["machine"]
     parts = [HEAD, f"{about['date']}, commit {about['commit']}: {about['cpu']}, {about['cores']} cores, "
              f"{about['memoryGiB']} GiB, {about['system']}, Linux {about['kernel']}; "
-             f"{about['casync']}, {about['swift']}. {results['runs']} runs, "
+             f"{about['casync']}, {about['swift']}. {results['runs']} runs ({results['casyncRuns']} of casync), "
              f"{results['seconds'] / 60:.0f} minutes.\n"]
     if rows := results["rows"]:
         parts += ["## Against casync, and against the floor\n", speed(rows)]
