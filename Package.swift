@@ -33,6 +33,7 @@ let package = Package(
     .target(name: "CKernels"),
     .target(name: "CLinux"),
     library("CCrypto", pkgConfig: "libcrypto", package: "libssl-dev"),
+    library("CSSL", pkgConfig: "libssl", package: "libssl-dev"),
     library("CZstd", pkgConfig: "libzstd", package: "libzstd-dev"),
     library("CLzma", pkgConfig: "liblzma", package: "liblzma-dev"),
     library("CZlib", pkgConfig: "zlib", package: "zlib1g-dev"),
@@ -41,7 +42,7 @@ let package = Package(
     library("CFuse", pkgConfig: "fuse3", package: "libfuse3-dev"),
 
     room("CasyncFormat"),
-    room("CasyncIO", ["CLinux", "CNbd"]),
+    room("CasyncIO", ["CLinux", "CNbd", "CSSL"]),
     room("CasyncChunking", ["CKernels", "CCrypto", "CZstd", "CLzma", "CZlib", "CasyncFormat"]),
     room("CasyncStore", ["CCurl", "CasyncFormat", "CasyncIO", "CasyncChunking"]),
     room("CasyncArchive", ["CasyncFormat", "CasyncIO"]),

@@ -103,6 +103,15 @@ extension Option {
     ours(.socket, .path("PATH"), for: [.mkdev], "listen at this UNIX socket; may be repeated"),
     ours(.listen, .text("ADDRESS:PORT"), for: [.mkdev], "listen for TCP connections; may be repeated"),
     ours(.fuse, .path("FILE"), for: [.mkdev], "show the image as this file, read-only, by FUSE"),
+    ours(
+      .tlsCertificates, .path("DIR"), for: [.mkdev],
+      "offer TLS with server-cert.pem and server-key.pem in this directory"),
+    ours(
+      .tls, .choice(["require", "allow"]), for: [.mkdev],
+      "whether clients must use TLS, if there is any (require)"),
+    ours(
+      .tlsVerifyPeer, .flag, for: [.mkdev],
+      "let in only clients whose certificate ca-cert.pem in that directory vouches for"),
     ours(.memory, .size, for: [.mkdev], "keep so many bytes of chunks in memory (64M)"),
     ours(.overlay, .path("FILE"), for: [.mkdev], "keep what clients write here"),
     ours(.cacheFile, .path("FILE"), for: [.mkdev], "keep what is fetched here, as the image it is"),

@@ -40,6 +40,9 @@ struct Option: Sendable {
     case readyFd = "ready-fd"
     case overlay, profile, prefetch, retry
     case cacheFile = "cache-file"
+    case tls
+    case tlsCertificates = "tls-certs"
+    case tlsVerifyPeer = "tls-verify-peer"
     case header
     case caCertificates = "cacert"
     case certificate = "cert"

@@ -33,7 +33,8 @@ extension Session {
   /// Attaches the first of `exports` and serves it, and whoever else connects.
   /// - Parameter identifier: who the image is.
   func attach(
-    _ exports: [NBDServer.Export], _ listeners: [Listener], as name: DeviceName, identifier: String,
+    _ exports: [NBDServer.Export], _ listeners: [Listener], _ tls: NBDServer.TLS?, as name: DeviceName,
+    identifier: String,
     until stop: Cancellation
   ) throws {
     let disk = exports[0].disk
@@ -45,7 +46,7 @@ extension Session {
     let server: NBDServer
     do {
       server = try NBDServer(
-        exports: exports, listeners: listeners,
+        exports: exports, listeners: listeners, tls: tls,
         attachment: NBDServer.Attachment(sockets: device.sockets) { try device.replaceConnection() })
       try print("Attached: \(name == .any ? device.path : name.text)\n")
     } catch {

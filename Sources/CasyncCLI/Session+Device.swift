@@ -48,13 +48,15 @@ extension Session {
           name: image.name, description: FileSystem.name(of: image.operand), disk: disk)
       }
       let listeners = try listeners()
-      for listener in listeners { try print("Listening: \(Self.uri(of: listener.address))\n") }
+      let tls = try encryption()
+      for listener in listeners { try print("Listening: \(Self.uri(of: listener.address, tls))\n") }
       if let name {
         let identifier = try identifier(images[0], disks[0].image)
-        try attach(exports, listeners, as: name, identifier: identifier, until: cancellation)
+        try attach(exports, listeners, tls, as: name, identifier: identifier, until: cancellation)
         return supply.summary
       }
-      let server = try listeners.isEmpty ? nil : NBDServer(exports: exports, listeners: listeners)
+      let server =
+        try listeners.isEmpty ? nil : NBDServer(exports: exports, listeners: listeners, tls: tls)
       let files = try mountFiles(exports.map(\.disk.image))
       try sayReady()
       try serving(files, cancellation) { try server?.run(cancellation) }
@@ -211,6 +213,18 @@ extension Session {
     return try passed + paths + arguments.values(.listen).map(Self.tcpListener)
   }
 
+  /// TLS for the sockets, if there are certificates.
+  private func encryption() throws -> NBDServer.TLS? {
+    guard let directory = arguments.value(.tlsCertificates) else {
+      guard !arguments.has(.tls), !arguments.has(.tlsVerifyPeer) else {
+        throw UsageError("TLS takes --tls-certs=DIR, with server-cert.pem and server-key.pem")
+      }
+      return nil
+    }
+    let identity = try TLSIdentity(directory: directory, verifiesClients: arguments.has(.tlsVerifyPeer))
+    return NBDServer.TLS(identity, isRequired: arguments.value(.tls) != "allow")
+  }
+
   private static func tcpListener(_ address: String) throws -> Listener {
     guard let colon = address.lastIndex(of: ":"), let port = UInt16(address[address.index(after: colon)...])
     else {
@@ -223,10 +237,12 @@ extension Session {
   }
 
   /// The URI by which clients find the default export.
-  static func uri(of address: Listener.Address) -> String {
-    switch address {
-    case .path(let path): "nbd+unix:///?socket=\(encodingPercents(path))"
-    case .tcp(let host, let port): "nbd://\(host.contains(":") ? "[\(host)]" : host):\(port)"
+  /// - Parameter tls: what they find there.
+  static func uri(of address: Listener.Address, _ tls: NBDServer.TLS? = nil) -> String {
+    let scheme = tls?.isRequired == true ? "nbds" : "nbd"
+    return switch address {
+    case .path(let path): "\(scheme)+unix:///?socket=\(encodingPercents(path))"
+    case .tcp(let host, let port): "\(scheme)://\(host.contains(":") ? "[\(host)]" : host):\(port)"
     }
   }
 

@@ -76,10 +76,16 @@ extension NBDSession {
 
   /// What a session with the exports "" and "two" does when it gets `bytes`, cut into pieces of `step` bytes.
   static func actions(_ bytes: [UInt8], step: Int = .max, isWritable: Bool = false) -> [Action] {
-    var session = NBDSession(exports: [
+    let exports = [
       Export(name: "", size: size, isWritable: isWritable),
       Export(name: "two", size: 512, description: "second"),
-    ])
+    ]
+    return actions(bytes, step: step, in: NBDSession(exports: exports))
+  }
+
+  /// What `session` does.
+  static func actions(_ bytes: [UInt8], step: Int = .max, in session: NBDSession) -> [Action] {
+    var session = session
     var actions = [Action]()
     var rest = bytes[...]
     while let action = session.next() { actions.append(action) }
@@ -92,8 +98,11 @@ extension NBDSession {
   }
 
   /// Types of the option replies among what is sent.
-  static func replyTypes(_ client: Client) -> [UInt32] {
-    actions(client.bytes).dropFirst().compactMap { action in
+  static func replyTypes(_ client: Client) -> [UInt32] { replyTypes(actions(client.bytes)) }
+
+  /// The same of what was done.
+  static func replyTypes(_ actions: [Action]) -> [UInt32] {
+    actions.compactMap { action in
       guard case .send(let bytes) = action else { return nil }
       var cursor = Cursor(bytes[...])
       guard cursor.word64() == Wire.optionReply, cursor.word32() != nil else { return nil }

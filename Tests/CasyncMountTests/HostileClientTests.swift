@@ -88,6 +88,7 @@ struct HostileClientTests {
       case .write(let request, let bytes):
         #expect(bytes.count == request.length && request.range.upperBound <= sizes[0], "seed \(seed)")
       case .flush(let request): #expect(request.range.isEmpty)
+      case .startTLS: Issue.record("TLS, which was not offered")
       case .finish, .abort: #expect(place == actions.count - 1, "seed \(seed)")
       }
     }

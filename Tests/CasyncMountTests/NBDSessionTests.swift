@@ -219,4 +219,46 @@ struct NBDSessionTests {
     #expect(session.next() == .read(NBDRequest(cookie: 7, export: 0, range: 512..<1024)))
     #expect(session.next() == .finish)
   }
+
+  private static func encrypted(
+    _ client: Client, _ encryption: NBDSession.Encryption
+  ) -> [NBDSession.Action] {
+    let export = NBDSession.Export(name: "", size: NBDSession.size)
+    return NBDSession.actions(client.bytes, in: NBDSession(exports: [export], encryption: encryption))
+  }
+
+  @Test("refuses everything before TLS where that is required")
+  func required() {
+    let options: [Wire.Option] = [.list, .info, .go, .structuredReply, .listMetaContext, .setMetaContext]
+    for option in options {
+      let actions = Self.encrypted(Self.hello.option(option, Client.choice()), .required)
+      #expect(NBDSession.replyTypes(actions) == [Wire.OptionReply.tlsRequired.rawValue], "\(option)")
+    }
+    #expect(Self.encrypted(Self.hello.option(.exportName), .required).last == .abort)
+    let abort = Self.encrypted(Self.hello.option(.abort), .required)
+    #expect(NBDSession.replyTypes(abort) == [Wire.OptionReply.acknowledge.rawValue])
+  }
+
+  @Test("begins TLS, once, and forgets what was agreed on before", arguments: [false, true])
+  func startTLS(_ isRequired: Bool) {
+    let export = NBDSession.Export(name: "", size: NBDSession.size)
+    var session = NBDSession(exports: [export], encryption: isRequired ? .required : .available)
+    func answers(_ client: Client) -> [NBDSession.Action] {
+      session.receive(client.bytes.rawSpan)
+      var actions = [NBDSession.Action]()
+      while let action = session.next() { actions.append(action) }
+      return actions
+    }
+    if !isRequired { _ = answers(Self.hello.option(.structuredReply)) }
+    #expect(answers((isRequired ? Self.hello : Client()).option(.startTLS)).last == .startTLS)
+    #expect(!session.isStructured)
+    let again = answers(Client().option(.startTLS))
+    #expect(NBDSession.replyTypes(again) == [Wire.OptionReply.invalid.rawValue])
+    #expect(!answers(Client().option(.go, Client.choice())).isEmpty && session.isTransmitting)
+  }
+
+  @Test("does not take what came before the handshake for what comes after")
+  func injection() {
+    #expect(Self.encrypted(Self.hello.option(.startTLS).option(.list), .available).last == .abort)
+  }
 }

@@ -4,9 +4,10 @@
 nbd_raw.py URI IMAGE [--only NAME]… [--writable] [--pid PID]
 
 It speaks the protocol itself, so that it can break its rules. URIs:
-nbd+unix:///EXPORT?socket=PATH and nbd://HOST[:PORT]/EXPORT.
+nbd+unix:///EXPORT?socket=PATH and nbd://HOST[:PORT]/EXPORT, or with nbds for TLS, and in the query
+tls-certificates=DIR, which has ca-cert.pem.
 """
-import argparse, os, random, socket, struct, sys, threading, time, traceback
+import argparse, os, random, socket, ssl, struct, sys, threading, time, traceback
 from urllib.parse import urlparse, parse_qs, unquote
 
 NBDMAGIC, IHAVEOPT, REPMAGIC = 0x4e42444d41474943, 0x49484156454F5054, 0x3e889045565a9
@@ -37,13 +38,15 @@ class Conn:
         b = bytearray()
         while len(b) < n:
             try: c = self.s.recv(min(n - len(b), 1 << 20))
-            except ConnectionError: raise Closed()
+            except (ConnectionError, ssl.SSLError): raise Closed()
             if not c: raise Closed()
             b += c
         return bytes(b)
     def send(self, b):
         try: self.s.sendall(b)
-        except (BrokenPipeError, ConnectionError): raise Closed()
+        except (ConnectionError, ssl.SSLError): raise Closed()
+    def end_sending(self):
+        socket.socket.shutdown(self.s, socket.SHUT_WR)      # that of a TLS socket would forget its keys
     def eof(self, limit=1 << 26):
         """True when the server closes; what it still sends is dropped."""
         got = 0
@@ -52,7 +55,7 @@ class Conn:
                 c = self.s.recv(65536)
                 if not c: return True
                 got += len(c)
-        except ConnectionError: return True
+        except (ConnectionError, ssl.SSLError): return True
         except socket.timeout: return False
         return False
     def greet(self, flags=3):
@@ -60,7 +63,12 @@ class Conn:
         assert m == NBDMAGIC and o == IHAVEOPT, "greeting magic"
         assert self.hs & 1, "fixed newstyle is not offered"
         if flags is not None: self.send(struct.pack(">I", flags))
+        if self.a.tls and flags in (1, 3): self.start_tls()
         return self
+    def start_tls(self):
+        self.opt(STARTTLS); t = self.rep()[1]
+        assert t == ACK, "STARTTLS: %x" % t
+        self.s = self.a.tls.wrap_socket(self.s, server_hostname=self.a.host or "localhost")
     def opt(self, opt, data=b"", length=None):
         self.send(struct.pack(">QII", IHAVEOPT, opt, len(data) if length is None else length) + data)
     def rep(self):
@@ -149,6 +157,9 @@ p.add_argument("--pid", type=int)
 A = p.parse_args()
 u = urlparse(A.uri)
 A.sock = parse_qs(u.query).get("socket", [None])[0]
+A.tls = None
+if u.scheme.startswith("nbds"):
+    A.tls = ssl.create_default_context(cafile=parse_qs(u.query)["tls-certificates"][0] + "/ca-cert.pem")
 A.host, A.port = u.hostname, u.port or 10809
 A.export = unquote(u.path[1:])
 SIZE = os.stat(A.image).st_size
@@ -240,7 +251,7 @@ def option_too_long():
             c.greet(); c.opt(INFO, b"", length=n)
             c.s.settimeout(5)
             try:
-                c.send(bytes(65536)); c.s.shutdown(socket.SHUT_WR)
+                c.send(bytes(65536)); c.end_sending()
                 o, t, d = c.rep(); assert t & 0x80000000, "accepted"
             except (Closed, OSError): pass
             except socket.timeout: raise AssertionError("neither reply nor close for option length %d" % n)
@@ -258,7 +269,7 @@ def garbage_handshake():
     for n in (1, 4, 16, 1000, 100000):
         with Conn(A) as c:
             c.greet(None)
-            try: c.send(bytes(R.randrange(256) for _ in range(n))); c.s.shutdown(socket.SHUT_WR)
+            try: c.send(bytes(R.randrange(256) for _ in range(n))); c.end_sending()
             except (Closed, OSError): pass
             assert c.eof(), "still open after garbage"
     alive()
@@ -273,9 +284,30 @@ def unknown_client_flags():
         except Closed: return
         assert c.eof(), "still open"
 @test
-def starttls_without_tls():
+def plain_is_refused():
+    if not A.tls: raise Skip("the server does not want TLS")
+    certs, A.tls = A.tls, None
+    try:
+        for o in (LIST, GO, INFO, STRUCTURED):
+            with Conn(A) as c:
+                c.greet(); c.opt(o, b"" if o in (LIST, STRUCTURED) else struct.pack(">IH", 0, 0))
+                t = c.rep()[1]; assert t == ERR_TLS_REQD, "option %d: %x" % (o, t)
+        with Conn(A) as c:
+            c.greet(); c.opt(EXPORT_NAME); assert c.eof(), "the old way is open"
+        with Conn(A) as c:
+            c.greet(); c.opt(STARTTLS, b"x"); t = c.rep()[1]; assert t == ERR_INVALID, "%x" % t
+            c.opt(ABORT); assert c.rep()[1] == ACK
+        with Conn(A) as c:
+            c.greet(); c.send(struct.pack(">QIIQII", IHAVEOPT, STARTTLS, 0, IHAVEOPT, LIST, 0))
+            assert c.eof(), "what came before the handshake is taken for what came after"
+        with Conn(A) as c:
+            c.greet(); c.opt(STARTTLS); assert c.rep()[1] == ACK; c.send(b"no TLS at all" * 9); assert c.eof()
+    finally: A.tls = certs
+@test
+def starttls_again_or_without_tls():
     with Conn(A) as c:
-        c.greet(); c.opt(STARTTLS); t = c.rep()[1]; assert t in (ERR_UNSUP, ERR_POLICY), "%x" % t
+        c.greet(); c.opt(STARTTLS); t = c.rep()[1]
+        assert t in ((ERR_INVALID,) if A.tls else (ERR_UNSUP, ERR_POLICY)), "%x" % t
         assert c.go() == ACK
 @test
 def out_of_range():
@@ -532,7 +564,7 @@ def slow_reader():
 @test
 def half_closed():
     with Conn(A) as c:
-        c.open(); k = c.req(READ, 0, 4096); c.s.shutdown(socket.SHUT_WR)
+        c.open(); k = c.req(READ, 0, 4096); c.end_sending()
         try: r = c.reply({k: 4096}); assert r[1] == 0; return "answered"
         except Closed: return "dropped (allowed)"
 @test

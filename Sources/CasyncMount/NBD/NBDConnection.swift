@@ -18,6 +18,9 @@ final class NBDConnection {
   let isAttached: Bool
   let since = ContinuousClock.now
   var session: NBDSession
+  private var tls: TLSChannel?
+  /// What the socket did not take yet of what TLS gave.
+  private var ciphertext: (buffer: Buffer, range: Range<Int>)?
   var replies: ReplyQueue
   /// Requests that are being loaded, and the bytes that their answers will have.
   private(set) var loadingCount = 0
@@ -65,33 +68,88 @@ final class NBDConnection {
   func receive(into buffer: Buffer) {
     guard !inputEnded, !isFinishing, session.bufferedCount < Self.inputLimit else { return }
     switch socket.receive(into: buffer, 0..<buffer.count) {
-    case .bytes(let count): session.receive(buffer.bytes.extracting(0..<count))
+    case .bytes(let count): take(buffer.bytes.extracting(0..<count))
     case .notReady: break
     case .ended: inputEnded = true
     }
   }
 
+  private func take(_ bytes: RawSpan) {
+    guard let tls else { return session.receive(bytes) }
+    if !tls.receive(bytes, { session.receive($0) }) { inputEnded = true }
+  }
+
   /// Sends what there is room for.
   func send() {
-    while !replies.isEmpty, !isBroken {
-      switch socket.send(replies.front) {
-      case .bytes(let count): replies.drop(count)
+    while !isBroken {
+      encrypt()
+      guard let front = nextPieces() else { return }
+      switch socket.send(front) {
+      case .bytes(let count): drop(count)
       case .notReady: return
       case .ended: isBroken = true
       }
     }
   }
 
+  /// What goes to the socket next; `nil` when there is nothing.
+  private func nextPieces() -> ArraySlice<Socket.Piece>? {
+    if let ciphertext { return [Socket.Piece(ciphertext.buffer, ciphertext.range)] }
+    return tls == nil && !replies.isEmpty ? replies.front : nil
+  }
+
+  private func drop(_ count: Int) {
+    guard let (buffer, range) = ciphertext else { return replies.drop(count) }
+    ciphertext = count == range.count ? nil : (buffer, range.lowerBound + count..<range.upperBound)
+  }
+
+  // MARK: TLS
+
+  private static let ciphertextLength = 64 << 10
+
+  /// Goes on through TLS. What is to be sent already, answers to options, goes before it as it is.
+  func startTLS(_ identity: TLSIdentity) {
+    let plain = Buffer(count: replies.count)
+    var end = 0
+    while !replies.isEmpty {
+      for piece in replies.front {
+        plain.copy(piece.range, of: piece.buffer, to: end)
+        end += piece.range.count
+      }
+      replies.drop(end)
+    }
+    if end > 0 { ciphertext = (plain, 0..<end) }
+    tls = TLSChannel(identity)
+  }
+
+  /// Makes ciphertext of the answers, when the last was sent.
+  private func encrypt() {
+    guard let tls, ciphertext == nil else { return }
+    while tls.isEstablished, tls.outputCount < Self.ciphertextLength, let piece = replies.front.first {
+      let count = tls.encrypt(piece)
+      guard count > 0 else { return isBroken = true }
+      replies.drop(count)
+    }
+    if isFinishing, loadingCount == 0, replies.isEmpty { tls.close() }
+    guard tls.outputCount > 0 else { return }
+    let buffer = Buffer(count: tls.outputCount)
+    ciphertext = (buffer, 0..<tls.takeOutput(into: buffer))
+  }
+
+  // MARK: The end
+
+  private var hasOutput: Bool { !replies.isEmpty || ciphertext != nil || (tls?.outputCount ?? 0) > 0 }
+
   /// Whether nothing more will happen here.
   var isOver: Bool {
-    isBroken || (isFinishing || inputEnded) && loadingCount == 0 && replies.isEmpty
+    isBroken || (isFinishing || inputEnded) && loadingCount == 0 && !hasOutput
   }
 
   /// What the socket has to be waited for.
   func wantedInterest(mayTake: Bool) -> Poller.Interest {
     var interest: Poller.Interest = []
     if mayTake, !inputEnded, session.bufferedCount < Self.inputLimit { interest.insert(.readable) }
-    if !replies.isEmpty { interest.insert(.writable) }
+    if hasOutput { interest.insert(.writable) }
     return interest
   }
 }

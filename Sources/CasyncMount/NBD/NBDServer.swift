@@ -32,6 +32,17 @@ package final class NBDServer {
     }
   }
 
+  /// TLS for the clients that connect: who we are, and whether they must.
+  package struct TLS {
+    package let identity: TLSIdentity
+    package let isRequired: Bool
+
+    package init(_ identity: TLSIdentity, isRequired: Bool) {
+      self.identity = identity
+      self.isRequired = isRequired
+    }
+  }
+
   /// What a loading thread has for the server's.
   private struct Completion: Sendable {
     let connection: UInt64
@@ -88,15 +99,19 @@ package final class NBDServer {
   private var starving: Set<UInt64> = []
   private var total = 0
   private var isAccepting = true
+  private let tls: TLS?
   private let attachment: Attachment?
   /// How many of the kernel's connections there are.
   private var attachedCount = 0
 
   /// - Parameters:
   ///   - exports: the first is also served under the empty name, unless one has that.
+  ///   - tls: `nil` for none.
   ///   - attachment: the connections of a device.
   /// - Throws: `SystemError` when the process has no descriptor left.
-  package init(exports: [Export], listeners: [Listener], attachment: Attachment? = nil) throws {
+  package init(
+    exports: [Export], listeners: [Listener], tls: TLS? = nil, attachment: Attachment? = nil
+  ) throws {
     precondition(!exports.isEmpty, "a server without an export")
     var all = exports
     if let first = exports.first, !exports.contains(where: { $0.name.isEmpty }) {
@@ -105,6 +120,7 @@ package final class NBDServer {
     self.exports = all
     sessions = all.map(Self.session)
     self.listeners = listeners
+    self.tls = tls
     self.attachment = attachment
     inbox = Inbox(try Poller())
     nextToken = UInt64(listeners.count)
@@ -163,9 +179,9 @@ package final class NBDServer {
       case .none: return
       case .exhausted: return try setAccepting(false)
       case .connection(let socket):
-        let connection = NBDConnection(
-          token: nextToken, socket: socket, session: NBDSession(exports: sessions), zeros: zeros)
-        try begin(connection)
+        let encryption = tls.map { $0.isRequired ? NBDSession.Encryption.required : .available }
+        let session = NBDSession(exports: sessions, encryption: encryption ?? .unavailable)
+        try begin(NBDConnection(token: nextToken, socket: socket, session: session, zeros: zeros))
       }
     }
   }
@@ -291,6 +307,7 @@ package final class NBDServer {
     case .trim(let request):
       disk(request).trim(request.range, isDurable: request.isDurable, completion(of: request, connection))
     case .flush(let request): disk(request).flush(completion(of: request, connection))
+    case .startTLS: if let tls { connection.startTLS(tls.identity) }
     case .finish: connection.isFinishing = true
     case .abort: connection.isBroken = true
     }

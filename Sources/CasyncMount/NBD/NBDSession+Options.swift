@@ -34,7 +34,13 @@ extension NBDSession {
   }
 
   private mutating func answer(_ number: UInt32, _ data: Cursor) {
-    switch Wire.Option(rawValue: number) {
+    let option = Wire.Option(rawValue: number)
+    if encryption == .required, !isEncrypted, option != .startTLS, option != .abort {
+      // The old way to choose an export has no errors: the connection ends.
+      if option == .exportName { return end(.abort) }
+      return send(number, .tlsRequired, "this server wants TLS")
+    }
+    switch option {
     case .exportName: chooseByName(data)
     case .abort:
       send(number, .acknowledge)
@@ -46,9 +52,23 @@ extension NBDSession {
       send(number, .acknowledge)
     case .info, .go: choose(number, data)
     case .listMetaContext, .setMetaContext: selectContexts(number, data)
-    case .startTLS: send(number, .unsupported, "TLS is not available")
+    case .startTLS: startTLS(number, data)
     case nil: send(number, .unsupported)
     }
+  }
+
+  /// NBD_OPT_STARTTLS. What was agreed on before, somebody on the way may have changed.
+  private mutating func startTLS(_ option: UInt32, _ data: Cursor) {
+    guard encryption != .unavailable else { return send(option, .unsupported, "TLS is not available") }
+    guard !isEncrypted else { return send(option, .invalid, "TLS is there already") }
+    guard data.isAtEnd else { return send(option, .invalid, "STARTTLS has no data") }
+    // Nor may what he put behind it be taken for what the client says after the handshake.
+    guard bufferedCount == 0 else { return end(.abort) }
+    isEncrypted = true
+    isStructured = false
+    allocationExport = nil
+    send(option, .acknowledge)
+    pending.append(.startTLS)
   }
 
   // MARK: Replies

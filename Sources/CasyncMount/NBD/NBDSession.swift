@@ -45,6 +45,11 @@ package struct NBDSession {
     package static let extents = 2048
   }
 
+  /// Whether clients may encrypt what they send and get, or must.
+  package enum Encryption: Sendable {
+    case unavailable, available, required
+  }
+
   /// What the server has to do.
   package enum Action: Equatable, Sendable {
     case send([UInt8])
@@ -58,6 +63,8 @@ package struct NBDSession {
     case trim(NBDRequest)
     /// Make every write that was answered durable, whoever sent it.
     case flush(NBDRequest)
+    /// From now on everything goes through TLS, in both directions, but for what is to be sent already.
+    case startTLS
     /// Answer everything that is under way, then close.
     case finish
     /// Close now.
@@ -77,6 +84,7 @@ package struct NBDSession {
   }
 
   let exports: [Export]
+  let encryption: Encryption
   var phase = Phase.greeting
   private var input: [UInt8] = []
   private var taken = 0
@@ -87,6 +95,7 @@ package struct NBDSession {
   private var payload: [UInt8] = []
 
   // What was agreed on.
+  var isEncrypted = false
   var omitsZeroes = false
   var isStructured = false
   /// The export for which base:allocation was selected.
@@ -95,11 +104,15 @@ package struct NBDSession {
   var export: Int?
   var hasAllocation = false
 
-  package init(exports: [Export]) { self.exports = exports }
+  package init(exports: [Export], encryption: Encryption = .unavailable) {
+    self.exports = exports
+    self.encryption = encryption
+  }
 
   /// A connection of the kernel's, for which whoever attached the device has chosen the export `number`.
   package init(exports: [Export], chosen number: Int) {
     self.exports = exports
+    encryption = .unavailable
     export = number
     phase = .transmission
   }

@@ -25,6 +25,7 @@ enum Wire {
     case server, info, metaContext
     case unsupported = 0x8000_0001
     case invalid = 0x8000_0003
+    case tlsRequired = 0x8000_0005
     case unknown = 0x8000_0006
     case tooBig = 0x8000_0009
   }
