@@ -19,7 +19,7 @@ public struct UIDShift: Equatable, Sendable {
   }
 
   /// The number on disk; `nil` where there is no such number.
-  func restored(_ id: UInt32) -> UInt32? {
+  package func restored(_ id: UInt32) -> UInt32? {
     let (sum, overflow) = (range == 0 ? id : id % range).addingReportingOverflow(shift)
     return overflow || !Self.isValid(sum) ? nil : sum
   }

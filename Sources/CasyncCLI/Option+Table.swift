@@ -10,7 +10,8 @@ extension Option {
   private static let readers: [Verb] = [.get, .extract]
   /// What reads or writes indexes and stores wherever they are.
   private static let remote =
-    writers + readers + listers + [.digest, .verify, .diff, .info, .listChunks, .gc, .check, .copy, .mkdev]
+    writers + readers + listers
+    + [.digest, .verify, .diff, .info, .listChunks, .gc, .check, .copy, .mkdev, .mount]
   private static let jobs: [Verb] = [
     .put, .get, .make, .extract, .digest, .verify, .diff, .gc, .check, .copy,
   ]
@@ -35,10 +36,11 @@ extension Option {
     theirs(.verbose, .flag, short: "v", for: Verb.allCases, "print what was done in casync's lines"),
     theirs(.dryRun, .flag, short: "n", for: [.gc], "print what would be removed, remove nothing"),
     theirs(
-      .store, .path("DIR"), for: writers + readers + listers + [.digest, .diff, .gc, .check, .copy, .mkdev],
+      .store, .path("DIR"),
+      for: writers + readers + listers + [.digest, .diff, .gc, .check, .copy, .mkdev, .mount],
       "the store; get, diff, digest and mkdev take several, asked in order"),
     theirs(
-      .extraStore, .path("DIR"), for: readers + listers + [.digest, .diff, .copy, .mkdev],
+      .extraStore, .path("DIR"), for: readers + listers + [.digest, .diff, .copy, .mkdev, .mount],
       "a further store to read from"),
     theirs(
       .chunkSize, .text("SIZES"), for: writers,
@@ -50,7 +52,8 @@ extension Option {
       .compression, .choice(["zstd", "xz", "gzip", "default"]), for: writers, "compress chunks by this (zstd)"
     ),
     theirs(.seed, .path("PATH"), for: readers, "a file or device to take chunks from; may be repeated"),
-    theirs(.cache, .path("DIR"), for: [.get, .mkdev], "keep what is fetched here and look here first"),
+    theirs(
+      .cache, .path("DIR"), for: [.get, .mkdev, .mount], "keep what is fetched here and look here first"),
     theirs(.cacheAuto, .flag, short: "c", "for archives"),
     theirs(.rateLimit, .size, for: remote, "fetch from remote stores at most so many bytes a second"),
     theirs(.excludeNodump, .boolean, for: archivers, "leave out what chattr +d marks (yes)"),
@@ -63,14 +66,15 @@ extension Option {
     theirs(.undoImmutable, .boolean, for: [.extract], "clear chattr +i and +a on what is in the way (no)"),
     theirs(.seedOutput, .boolean, for: readers, "take chunks from the target's old content too (yes)"),
     theirs(.recursive, .boolean, for: [.list], "list what is below the first directories (yes)"),
-    theirs(.mkdir, .boolean, "for mount"),
-    theirs(.uidShift, .text("SHIFT"), for: archivers + [.extract], "subtract this from user and group IDs"),
-    theirs(.uidRange, .text("RANGE"), for: archivers + [.extract], "take them modulo this (65536)"),
+    theirs(.mkdir, .boolean, for: [.mount], "make the directory to mount on (yes)"),
+    theirs(
+      .uidShift, .text("SHIFT"), for: archivers + [.extract, .mount], "subtract this from user and group IDs"),
+    theirs(.uidRange, .text("RANGE"), for: archivers + [.extract, .mount], "take them modulo this (65536)"),
     theirs(
       .with, .feature, for: archivers + [.extract], "what of files an archive holds (all); may be repeated"),
     theirs(.without, .feature, for: archivers + [.extract], "what of files an archive does not hold"),
     theirs(
-      .what, .kind, for: [.make, .extract, .digest, .mkdev] + listers,
+      .what, .kind, for: [.make, .extract, .digest, .mkdev, .mount] + listers,
       "the kind of a file whose name does not say it"),
   ]
 
@@ -98,8 +102,8 @@ extension Option {
       .progress, .choice(ProgressStyle.allCases.map(\.rawValue)), for: jobs,
       "how to show progress on standard error (auto)"),
     ours(
-      .workers, .count, for: [.put, .get, .make, .extract, .verify, .check, .mkdev],
-      "threads that hash and compress (one a processor; mkdev: 16)"),
+      .workers, .count, for: [.put, .get, .make, .extract, .verify, .check, .mkdev, .mount],
+      "threads that hash and compress (one a processor; mkdev, mount: 16)"),
     ours(.socket, .path("PATH"), for: [.mkdev], "listen at this UNIX socket; may be repeated"),
     ours(.listen, .text("ADDRESS:PORT"), for: [.mkdev], "listen for TCP connections; may be repeated"),
     ours(.fuse, .path("FILE"), for: [.mkdev], "show the image as this file, read-only, by FUSE"),
@@ -112,7 +116,7 @@ extension Option {
     ours(
       .tlsVerifyPeer, .flag, for: [.mkdev],
       "let in only clients whose certificate ca-cert.pem in that directory vouches for"),
-    ours(.memory, .size, for: [.mkdev], "keep so many bytes of chunks in memory (64M)"),
+    ours(.memory, .size, for: [.mkdev, .mount], "keep so many bytes of chunks in memory (64M)"),
     ours(.overlay, .path("FILE"), for: [.mkdev], "keep what clients write here"),
     ours(.cacheFile, .path("FILE"), for: [.mkdev], "keep what is fetched here, as the image it is"),
     ours(.profile, .path("FILE"), for: [.mkdev], "keep the order of first reads here, and prefetch in it"),
@@ -121,7 +125,8 @@ extension Option {
       "what to fetch before it is read (profile, if there is one)"),
     ours(.retry, .time, for: [.mkdev], "ask stores that do not answer again for so long (30s)"),
     ours(.detach, .flag, for: [.mkdev], "detach NODE, the one operand, whoever serves it"),
-    ours(.readyFd, .count, for: [.mkdev], "write READY=1 to this descriptor when it can be used"),
+    ours(.readyFd, .count, for: [.mkdev, .mount], "write READY=1 to this descriptor when it can be used"),
+    ours(.mountOptions, .text("OPTIONS"), for: [.mount], "further options of mount(8), as noexec"),
     ours(
       .header, .text("LINE"), for: remote,
       "send this header (NAME: VALUE) with each HTTP request; may be repeated"),

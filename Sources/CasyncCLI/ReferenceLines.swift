@@ -19,6 +19,14 @@ enum ReferenceLines {
       """
   }
 
+  /// What a mount does not show of an archive; `nil` when it shows everything.
+  static func notExposed(_ flags: FeatureFlags) -> String? {
+    let features = Features.names.filter { flags.rawValue & $0.bits != 0 }.map(\.name)
+    guard !features.isEmpty else { return nil }
+    return "The following feature flags are not exposed in the mounted file system: "
+      + features.joined(separator: " ")
+  }
+
   static func afterMake(_ summary: PutSummary) -> String {
     let reused = summary.chunks - summary.newChunks
     let average = summary.size / UInt64(max(1, summary.chunks))

@@ -30,6 +30,7 @@ struct Session: Sendable {
     case .copy: try copy()
     case .mkdev: try makeDevice()
     case .udev: try nameDevice()
+    case .mount: try mountTree()
     case .help: 0
     }
   }

@@ -2,18 +2,18 @@
 enum Verb: String, CaseIterable, Sendable {
   case put, get, make, extract, list, mtree, manifest, stat, digest, verify, diff, info
   case listChunks = "list-chunks"
-  case gc, check, copy, mkdev, udev, help
+  case gc, check, copy, mkdev, udev, mount, help
 
   /// Whether casync 2 has it: then its options are accepted and a signal ends with its status.
   var isReference: Bool {
     switch self {
-    case .make, .extract, .list, .mtree, .manifest, .stat, .digest, .gc, .mkdev, .udev, .help: true
+    case .make, .extract, .list, .mtree, .manifest, .stat, .digest, .gc, .mkdev, .udev, .mount, .help: true
     default: false
     }
   }
 
   /// Verbs of casync 2 that this version lacks.
-  static let missing = ["mount", "pull", "push"]
+  static let missing = ["pull", "push"]
 
   /// For the help, and for the number of operands.
   struct Description: Sendable {
@@ -144,6 +144,14 @@ enum Verb: String, CaseIterable, Sendable {
     .udev: Description(
       operands: "DEVNODE", count: 1...1, summary: "print the friendly name of a device, for udev",
       text: "Called by the udev rule of the package: prints CASYNC_NAME=NAME of a device with one."),
+    .mount: Description(
+      operands: "[INDEX.caidx|ARCHIVE.catar] PATH", count: 1...2,
+      summary: "show the tree of an archive as a file system",
+      text: """
+        By FUSE, read-only, with nothing extracted first: what is read is fetched when it is
+        read. PATH is a directory, made if it is not there. Without an archive one is read from
+        standard input, a file. Ends when it is unmounted; SIGINT and SIGTERM unmount it.
+        """),
     .help: Description(
       operands: "[VERB]", count: 0...1, summary: "show help, for one verb if named", text: ""),
   ]

@@ -51,6 +51,15 @@ public struct CatarDecoder: Sendable {
 
   public init() {}
 
+  /// A decoder of one node inside an archive, of which the caller takes no more than its metadata.
+  /// - Parameters:
+  ///   - offset: where its ENTRY stands.
+  ///   - features: those of the archive.
+  package init(nodeAt offset: UInt64, features: FeatureFlags) {
+    self.offset = offset
+    self.features = features
+  }
+
   /// Whether the GOODBYE of the top directory was taken: nothing of the archive follows.
   public var isAtEnd: Bool { state == .atEnd }
 
@@ -190,9 +199,7 @@ extension CatarDecoder {
   }
 
   private mutating func childName(_ body: RawSpan) throws(CatarError) -> [UInt8] {
-    guard let name = body.text(), name.count <= 255, !name.contains(UInt8(ascii: "/")), name != [0x2e],
-      name != [0x2e, 0x2e]
-    else { throw CatarError(.badName, at: offset) }
+    let name = try Self.name(body, at: offset)
     let last = levels.count - 1
     guard last >= 0, levels[last].lastName.lexicographicallyPrecedes(name) else {
       throw CatarError(.nameOrder, at: offset)
@@ -200,6 +207,14 @@ extension CatarDecoder {
     levels[last].lastName = name
     levels[last].children += 1
     state = .entry
+    return name
+  }
+
+  /// The name in the body of a FILENAME.
+  static func name(_ body: RawSpan, at offset: UInt64) throws(CatarError) -> [UInt8] {
+    guard let name = body.text(), name.count <= 255, !name.contains(UInt8(ascii: "/")), name != [0x2e],
+      name != [0x2e, 0x2e]
+    else { throw CatarError(.badName, at: offset) }
     return name
   }
 

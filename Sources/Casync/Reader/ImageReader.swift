@@ -37,7 +37,7 @@ package final class ImageReader: Sendable {
   /// Size in bytes: that of the image, rounded up to whole sectors of 512 bytes as casync does it.
   package let size: UInt64
   /// Bytes that the index or file gives; what is behind them are zeros.
-  private let contentSize: UInt64
+  package let contentSize: UInt64
   private let content: Content
   let supply: ChunkSupply
   private let ahead: Mutex<ReadAhead>
@@ -102,6 +102,12 @@ package final class ImageReader: Sendable {
     return image.index.tableDigest
   }
 
+  /// What the index says that its chunks are made of; `nil` for a raw file.
+  package var flags: FeatureFlags? {
+    guard case .chunks(let image) = content else { return nil }
+    return image.index.flags
+  }
+
   /// Makes what is kept durable. After the supply's threads are gone. Blocks.
   package func close() throws {
     guard case .chunks(let image) = content else { return }
@@ -144,19 +150,24 @@ package final class ImageReader: Sendable {
   // MARK: Reading
 
   /// The bytes in `range`.
-  /// - Parameter completion: called once, unless the pieces are returned: with the pieces, or with why they
-  ///   cannot be had. It is called on a thread that loads, or on this one, and must not block.
+  /// - Parameters:
+  ///   - bounds: what may be loaded before it is asked for, of who reads front to back; empty for nothing.
+  ///   - completion: called once, unless the pieces are returned: with the pieces, or with why they cannot be
+  ///     had. It is called on a thread that loads, or on this one, and must not block.
   /// - Returns: the pieces in their order, when all are in memory; `nil` when they will come.
   /// - Precondition: `range` lies inside the image and is not empty.
   package func read(
-    _ range: Range<UInt64>, _ completion: @escaping @Sendable (Result<[ImagePiece], any Error>) -> Void
+    _ range: Range<UInt64>, ahead bounds: Range<UInt64> = 0..<UInt64.max,
+    _ completion: @escaping @Sendable (Result<[ImagePiece], any Error>) -> Void
   ) -> [ImagePiece]? {
     precondition(!range.isEmpty && range.upperBound <= size, "a range outside the image")
     note(range)
     var pieces = [ImagePiece?]()
     let needs = needs(of: range, keepsPieces: true, &pieces)
     let waiting = supply.provide(needs, into: &pieces, completion)
-    if let next = ahead.withLock({ $0.next(after: range) }) { expect(next) }
+    if !bounds.isEmpty, let next = ahead.withLock({ $0.next(after: range) }) {
+      expect(next.clamped(to: bounds))
+    }
     guard let waiting else { return pieces.compactMap { $0 } }
     waiting.start(pieces)
     return nil

@@ -20,7 +20,7 @@ package final class ImageFile: FuseFileSystem {
   package func read(_ inode: UInt64, at offset: UInt64, count: Int, _ request: FuseRequest) {
     let end = offset + min(UInt64(clamping: count), image.size - min(offset, image.size))
     guard offset < end else { return request.bytes(RawSpan()) }
-    image.read(offset..<end, answering: request)
+    image.read(offset..<end, ahead: 0..<image.size, answering: request)
   }
 
   package func statistics(_ request: FuseRequest) { request.statistics(size: image.size) }
@@ -28,8 +28,9 @@ package final class ImageFile: FuseFileSystem {
 
 extension ImageReader {
   /// Answers `request` with the bytes in `range`, when they are there.
-  func read(_ range: Range<UInt64>, answering request: FuseRequest) {
-    let pieces = read(range) { result in
+  /// - Parameter bounds: where to read ahead.
+  func read(_ range: Range<UInt64>, ahead bounds: Range<UInt64>, answering request: FuseRequest) {
+    let pieces = read(range, ahead: bounds) { result in
       switch result {
       case .success(let pieces): request.pieces(pieces)
       // Why was reported by the supply.

@@ -1,14 +1,12 @@
 import Foundation
-import TestSupport
-import Testing
 
 /// The program under test while it has something mounted.
-final class Mounted {
-  let program: Running
+package final class Mounted {
+  package let program: Running
 
   /// Starts the program and waits until it says that it is ready.
   /// - Parameter points: where it mounts: taken away at the end of `scratch` if the test ends too early.
-  init(_ arguments: [String], at points: [String], _ scratch: Scratch) throws {
+  package init(_ arguments: [String], at points: [String], _ scratch: Scratch) throws {
     // A name of its own, short enough for a socket.
     let socket = try NotifySocket(scratch("s\(UInt16.random(in: .min ... .max))"))
     program = try Running(casync: arguments, environment: ["NOTIFY_SOCKET": socket.path])
@@ -22,7 +20,7 @@ final class Mounted {
   }
 
   /// Tells it to end, and waits for that.
-  func end(_ signal: Int32 = SIGTERM) throws -> Command {
+  package func end(_ signal: Int32 = SIGTERM) throws -> Command {
     program.send(signal)
     return try program.wait()
   }
