@@ -107,7 +107,7 @@ struct ParserTests {
     arguments: [
       Case("", "missing verb"),
       Case("blub", "unknown verb 'blub'"),
-      Case("mount a b", "'mount' is not supported yet in this version"),
+      Case("mount a b", "mount a b"),
       Case("put a", "put takes INDEX.caibx INPUT"),
       Case("put a b c", "put takes INDEX.caibx INPUT"),
       Case("make", "make"),

@@ -59,7 +59,7 @@ struct TreeReaderTests {
       let again = try tree.node(node.place)
       #expect(again == node.node)
     }
-    #expect(found.count == expected.count - 1 && found.count > 30)
+    #expect(found.count == expected.count - 1 && found.count > 10)
     for (a, b) in zip(found, expected.dropFirst()) {
       #expect(a.path == b.path && a.node == b.node && a.content == b.content)
       var place = tree.root.place

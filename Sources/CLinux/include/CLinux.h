@@ -27,6 +27,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <spawn.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/epoll.h>
@@ -201,4 +202,25 @@ static inline int casync_nbd(int fd, unsigned long call, unsigned long argument)
 static inline void casync_prepare_to_back_device(void) {
   prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
   mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT);
+}
+static inline int casync_pipe(int ends[2]) { return pipe2(ends, O_CLOEXEC); }
+/// Starts this program once more with the arguments `words`, in a session of its own: standard input and output are
+/// /dev/null, standard error is `errors`, descriptor 3 is `ready`. Returns its number; 0, with errno set, on failure.
+static inline pid_t casync_spawn_daemon(char *const words[], int errors, int ready) {
+  extern char **environ;
+  posix_spawn_file_actions_t actions;
+  posix_spawnattr_t attributes;
+  pid_t process = 0;
+  posix_spawn_file_actions_init(&actions);
+  posix_spawnattr_init(&attributes);
+  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSID);
+  posix_spawn_file_actions_adddup2(&actions, errors, 2);
+  posix_spawn_file_actions_adddup2(&actions, ready, 3);
+  posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDONLY, 0);
+  posix_spawn_file_actions_addopen(&actions, 1, "/dev/null", O_WRONLY, 0);
+  errno = posix_spawn(&process, "/proc/self/exe", &actions, &attributes, words, environ);
+  if (errno != 0) process = 0;
+  posix_spawn_file_actions_destroy(&actions);
+  posix_spawnattr_destroy(&attributes);
+  return process;
 }

@@ -1,0 +1,1 @@
+../../../../Sources/CasyncMount/NBD/NBDSession+Options.swift
