@@ -123,7 +123,7 @@ extension Option {
     ours(
       .prefetch, .choice(Prefetch.allCases.map(\.rawValue)), for: [.mkdev],
       "what to fetch before it is read (profile, if there is one)"),
-    ours(.retry, .time, for: [.mkdev], "ask stores that do not answer again for so long (30s)"),
+    ours(.retry, .time, for: [.mkdev, .mount], "ask stores that do not answer again for so long (30s)"),
     ours(.detach, .flag, for: [.mkdev], "detach NODE, the one operand, whoever serves it"),
     ours(.readyFd, .count, for: [.mkdev, .mount], "write READY=1 to this descriptor when it can be used"),
     ours(.mountOptions, .text("OPTIONS"), for: [.mount], "further options of mount(8), as noexec"),

@@ -8,10 +8,10 @@ internal import Glibc
 /// `casync mkdev INDEX... [NODE]`: images as block devices, fetched while they are read.
 extension Session {
   /// Memory for chunks, unless `--memory=` says otherwise.
-  private static let defaultMemory: UInt64 = 64 << 20
+  static let defaultMemory: UInt64 = 64 << 20
   /// Chunks loaded at one time, unless `--workers=` says otherwise: more than there are processors, since
   /// stores are waited for.
-  private static let defaultLoads = 16
+  static let defaultLoads = 16
   /// How long stores that do not answer are asked again, unless `--retry=` says otherwise, and at most.
   private static let defaultRetry = Duration.seconds(30)
   private static let longestRetry = Duration.seconds(3600)
@@ -136,7 +136,7 @@ extension Session {
   }
 
   /// How long stores that cannot be reached are asked again.
-  private func retry() throws -> Duration {
+  func retry() throws -> Duration {
     guard let text = arguments.value(.retry) else { return Self.defaultRetry }
     guard let seconds = Quantity.time(text), seconds <= Self.longestRetry else {
       throw UsageError("--retry=\(text): a time of at most an hour, such as 30s")
@@ -145,7 +145,7 @@ extension Session {
   }
 
   /// A server is asked less often in one go than for other verbs: `--retry=` says when it is given up.
-  private func deviceConnection() throws -> ConnectionSettings {
+  func deviceConnection() throws -> ConnectionSettings {
     var settings = try connection()
     settings.tries = 3
     settings.firstTries = 3

@@ -7,11 +7,6 @@ internal import CasyncStore
 
 /// `casync mount [ARCHIVE|ARCHIVE_INDEX] PATH`: an archive as a file system, fetched while it is read.
 extension Session {
-  /// Memory for chunks, unless `--memory=` says otherwise.
-  private static let defaultMountMemory: UInt64 = 64 << 20
-  /// Chunks loaded at one time, unless `--workers=` says otherwise.
-  private static let defaultMountLoads = 16
-
   func mountTree() throws -> Int32 {
     let source = arguments.operands.count > 1 ? arguments.operands[0] : "-"
     let isIndex = try isMountedIndex(source)
@@ -28,13 +23,13 @@ extension Session {
     let watch = Watch(cancellation, every: .seconds(3600)) {}
     defer { _ = watch.stop() }
     let console = console
-    let memory = arguments.value(.memory).flatMap(Quantity.size) ?? Self.defaultMountMemory
+    let memory = arguments.value(.memory).flatMap(Quantity.size) ?? Self.defaultMemory
     var reader: ImageReader?
     try ChunkSupply.with(
-      memory: Int(clamping: memory), loads: min(arguments.count(.workers) ?? Self.defaultMountLoads, 256),
-      report: { console.warning($0) }
+      memory: Int(clamping: memory), loads: min(arguments.count(.workers) ?? Self.defaultLoads, 256),
+      retry: try retry(), report: { console.warning($0) }
     ) { supply in
-      let archive = try archiveReader(source, isIndex: isIndex, supply)
+      let archive = try archiveReader(source, isIndex: isIndex, cancellation, supply)
       reader = archive
       let mount = try TreeMount(archive, options)
       let wasInUse = try mount.run(cancellation, report: { console.warning($0) }) {
@@ -58,7 +53,9 @@ extension Session {
     }
   }
 
-  private func archiveReader(_ source: String, isIndex: Bool, _ supply: ChunkSupply) throws -> ImageReader {
+  private func archiveReader(
+    _ source: String, isIndex: Bool, _ cancellation: Cancellation, _ supply: ChunkSupply
+  ) throws -> ImageReader {
     let locator = Locator(source)
     guard isIndex else {
       let path = try locator.localPath("archive")
@@ -67,7 +64,8 @@ extension Session {
     }
     return try ImageReader(
       index: locator.location("index"), stores: stores(beside: source),
-      cache: arguments.value(.cache).map(Self.directoryPath), connection(), supply)
+      cache: arguments.value(.cache).map(Self.directoryPath), deviceConnection(), cancellation: cancellation,
+      supply)
   }
 
   /// What `/proc/mounts` calls an archive: as it was named, secrets left out.
