@@ -14,7 +14,7 @@ struct Assembly {
   let target: Target
   let index: Index
   var plan: Plan
-  private let fetcher: ChunkFetcher
+  let fetcher: ChunkFetcher
   /// Goes last: what is open in it keeps it mounted.
   let scratch: Scratch
 

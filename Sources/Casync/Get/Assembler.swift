@@ -59,7 +59,10 @@ struct Assembler {
   }
 
   /// Fills `region`. Returns when every write has come back; flushing is the caller's.
-  mutating func fill(_ region: Range<UInt64>) throws {
+  /// - Parameter isWritten: told of each range that is written, in ascending order, on the calling thread.
+  mutating func fill(
+    _ region: Range<UInt64>, tell isWritten: (Range<UInt64>) throws -> Void = { _ in }
+  ) throws {
     var steps = Steps(plan, target: target, region: region, cloneable: loader.cloneable)
     findEndangered(region)
     doneRegions.append(region.lowerBound..<region.lowerBound)
@@ -76,6 +79,7 @@ struct Assembler {
         _ = writing.popFirst()
         inMemory -= 1
         try finish(first)
+        try isWritten(first.range)
       }
       if let step = waiting, inMemory < depth, inMemory == 0 || !repeatsWhatIsUnderWay(step, region) {
         inMemory += 1
@@ -86,6 +90,7 @@ struct Assembler {
       if loading.isEmpty, let first = writing.popFirst() {
         inMemory -= 1
         try finish(first)
+        try isWritten(first.range)
         continue
       }
       guard let next = loading.popFirst() else { break }

@@ -95,20 +95,26 @@ struct GetJob {
         request: request, opened: opened, seeds: seeds, zeros: zeros, workers: workers, progress: progress)
       let plan = try planner.plan(index, positions)
       countPlanned(plan)
-      try WorkerPool<Void>.with(count: 1, context: {}) { writers in
-        var assembler = Assembler(
-          target: target, old: old, loader: loader, workers: workers, writers: writers, progress: progress,
-          plan: plan, summary: summary)
-        try write(&assembler)
-        summary = assembler.summary
-        try fetcher.close()
-        try readBack(assembler.written, zeros, workers)
+      try WorkerPool<Void>.with(count: 1, context: {}) { checkers in
+        let readBack = isReadBack ? ReadBack(planner.reader(of: index), extent, on: checkers) : nil
+        try WorkerPool<Void>.with(count: 1, context: {}) { writers in
+          var assembler = Assembler(
+            target: target, old: old, loader: loader, workers: workers, writers: writers, progress: progress,
+            plan: plan, summary: summary)
+          try write(&assembler, readBack)
+          summary = assembler.summary
+          try fetcher.close()
+          summary.verifiedBytes = try readBack?.finish(assembler.written, progress) ?? 0
+        }
       }
     }
     for seed in seeds {
       if let failure = seed.firstFailure { summary.warnings.append("\(failure); the seed was used in part") }
     }
   }
+
+  /// Whether what is written is hashed from the medium.
+  private var isReadBack: Bool { request.verify && target.kind == .device && opened.part == nil }
 
   private mutating func countPlanned(_ plan: Plan) {
     progress.begin(.working, total: extent.length)
@@ -130,7 +136,7 @@ struct GetJob {
 
   // MARK: Writing
 
-  private mutating func write(_ assembler: inout Assembler) throws {
+  private mutating func write(_ assembler: inout Assembler, _ readBack: ReadBack?) throws {
     guard !extent.isEmpty else { return }
     guard opened.part == nil, target.kind != .stream else {
       try assembler.fill(extent)
@@ -147,7 +153,8 @@ struct GetJob {
     if assembler.changes(body) {
       try boot.clear(target, keepingIn: assembler.old)
       assembler.replaceFromMemory(boot.ranges, of: extent)
-      try assembler.fill(body)
+      readBack?.begin(body)
+      try assembler.fill(body) { try readBack?.add($0) }
       try target.flush()
     }
     for piece in boot.piecesInOrder where assembler.changes(piece) {
@@ -170,43 +177,6 @@ struct GetJob {
   }
 
   // MARK: Afterwards
-
-  private mutating func readBack(
-    _ written: [Range<UInt64>], _ zeros: ZeroChunks, _ workers: WorkerPool<SlabLoader.Context>
-  ) throws {
-    guard request.verify, target.kind == .device, opened.part == nil, !written.isEmpty else { return }
-    progress.begin(.verifying, total: written.reduce(0) { $0 + $1.length })
-    try target.dropCaches()
-    let reader = MediumReader(index, target, zeros: zeros, workers, progress.cancellation)
-    var next = positions.lowerBound
-    var verified: UInt64 = 0
-    for range in written.sorted(by: { $0.lowerBound < $1.lowerBound }) {
-      let within = range.intersection(extent)
-      guard !within.isEmpty else { continue }
-      let first = max(next, index.position(of: within.lowerBound))
-      next = max(next, index.position(of: within.upperBound - 1) + 1)
-      guard first < next else { continue }
-      try reader.compare(first..<next) { position, matches in
-        let chunk = index.range(of: position)
-        guard matches || !isWhole(chunk) else {
-          throw JobError(
-            .notVerified,
-            "\(target.path) does not hold what was written to it at bytes \(chunk.lowerBound - target.base) to "
-              + "\(chunk.upperBound - target.base)",
-            hint: "the device or its connection is failing; do not boot from it")
-        }
-        verified += chunk.length
-        progress.advance(Int(chunk.length))
-      }
-    }
-    summary.verifiedBytes = verified
-  }
-
-  /// Whether all of a chunk was wanted; a chunk of which a partition holds a part cannot be compared by its
-  /// name.
-  private func isWhole(_ chunk: Range<UInt64>) -> Bool {
-    extent.lowerBound <= chunk.lowerBound && chunk.upperBound <= extent.upperBound
-  }
 
   /// Gives a file its name, keeps a device's index, and looks after partition tables.
   mutating func finish() throws {

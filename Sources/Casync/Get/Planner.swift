@@ -19,9 +19,9 @@ struct Planner {
     var holdsData = false
     if target.hasOldContent {
       progress.begin(.planning, total: target.capacity.map { min($0, index.size) } ?? index.size)
-      let reader = MediumReader(index, target, zeros: zeros, workers, progress.cancellation)
       try target.dropCaches()
-      holdsData = try InPlaceScan(reader: reader, zeros: zeros, progress: progress).run(positions, &plan)
+      holdsData = try InPlaceScan(reader: reader(of: index), zeros: zeros, progress: progress).run(
+        positions, &plan)
     }
     let scan = SeedScan(workers: workers, progress: progress)
     var uncut = [Seed]()
@@ -40,6 +40,11 @@ struct Planner {
     for seed in uncut { try scan.cut(seed.path, &plan) { .seed(seed.number, offset: $0) } }
     plan.close()
     return plan
+  }
+
+  /// What compares chunks with what stands on the target.
+  func reader(of index: Index) -> MediumReader {
+    MediumReader(index, target, zeros: zeros, workers, progress.cancellation)
   }
 
   /// Offers the target's old content, by its kept index or by cutting it.
