@@ -24,7 +24,11 @@ public final class Cancellation: Sendable {
   /// - Returns: whether somebody asked.
   package func wait(atMost limit: Duration = .seconds(Int64.max / 2)) -> Bool {
     let start = ContinuousClock.now
-    while !isCancelled, start.duration(to: .now) < limit { usleep(20_000) }
+    while !isCancelled {
+      let rest = limit - start.duration(to: .now)
+      guard rest > .zero else { break }
+      usleep(UInt32(min(rest, .milliseconds(100)) / .microseconds(1)))
+    }
     return isCancelled
   }
 }
