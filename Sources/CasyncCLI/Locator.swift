@@ -1,4 +1,5 @@
 internal import Casync
+internal import CasyncFormat
 internal import CasyncIO
 internal import CasyncStore
 
@@ -31,28 +32,12 @@ enum Locator: Equatable {
   /// The path of `file:///path` or `file://localhost/path`, with %XX decoded.
   private static func filePath(_ argument: String) -> String? {
     for prefix in ["file:///", "file://localhost/"] where argument.hasPrefix(prefix) {
-      return decodingPercents("/" + argument.dropFirst(prefix.count))
+      guard let bytes = Percents.decoded("/" + argument.dropFirst(prefix.count)), !bytes.contains(0) else {
+        return nil
+      }
+      return String(decoding: bytes, as: UTF8.self)
     }
     return nil
-  }
-
-  private static func decodingPercents(_ text: String) -> String? {
-    var bytes = [UInt8]()
-    var rest = text.utf8[...]
-    while let byte = rest.popFirst() {
-      guard byte == UInt8(ascii: "%") else {
-        bytes.append(byte)
-        continue
-      }
-      let digits = rest.prefix(2)
-      guard digits.count == 2, digits.first != UInt8(ascii: "+"),
-        let value = UInt8(Substring(digits), radix: 16),
-        value != 0
-      else { return nil }
-      bytes.append(value)
-      rest = rest.dropFirst(2)
-    }
-    return String(decoding: bytes, as: UTF8.self)
   }
 
   /// A lower-case scheme, `://`, a host, then the end or one of `/;?`.
@@ -135,8 +120,11 @@ enum Locator: Equatable {
     case .path(let path): return path
     case .url(let url) where Stores.reaches(url):
       throw UsageError("the \(what) must be local, not \(Stores.name(url))")
-    case .url(let url): throw Self.unsupported(what, Self.masked(url), Self.foreignURLs)
-    case .ssh(let host, let path): throw Self.unsupported(what, "\(host):\(path)", "SSH addresses")
+    case .url(let url): throw Self.unsupported(what, Self.masked(url))
+    case .ssh(let host, let path):
+      throw UsageError(
+        "the \(what) must be local, not \(host):\(path)",
+        hint: "a local file with a colon in its name is written ./\(host):\(path)")
     }
   }
 
@@ -145,7 +133,7 @@ enum Locator: Equatable {
   func location(_ what: String) throws -> String {
     switch self {
     case .url(let url) where Stores.reaches(url): return url
-    case .ssh(let host, let path) where Stores.reaches("\(host):\(path)"): return "\(host):\(path)"
+    case .ssh(let host, let path): return "\(host):\(path)"
     default: return try localPath(what)
     }
   }
@@ -158,11 +146,7 @@ enum Locator: Equatable {
     return String(url[..<slashes.upperBound] + url[url.index(after: at)...])
   }
 
-  private static let foreignURLs = "URLs of this kind"
-
-  private static func unsupported(_ what: String, _ address: String, _ kind: String) -> UsageError {
-    UsageError(
-      "cannot use the \(what) \(address): \(kind) are not supported yet in this version",
-      hint: kind == foreignURLs ? nil : "a local file with a colon in its name is written ./\(address)")
+  private static func unsupported(_ what: String, _ address: String) -> UsageError {
+    UsageError("cannot use the \(what) \(address): URLs of this kind are not supported yet in this version")
   }
 }

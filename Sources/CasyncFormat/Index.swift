@@ -109,7 +109,7 @@ extension Index {
     items = bytes.extracting(Self.headerLength..<offset).copy()
   }
 
-  private static func header(
+  static func header(
     _ bytes: RawSpan
   ) throws(IndexError) -> (FeatureFlags, ChunkSizes) {
     guard let size = bytes.word(at: 0), let type = bytes.word(at: 8) else {
