@@ -120,7 +120,6 @@ struct Parser {
       throw UsageError("missing verb", hint: "'casync help' lists the verbs")
     }
     guard let verb = Verb(rawValue: word) else {
-      if Verb.missing.contains(word) { throw UsageError("'\(word)' is not supported yet in this version") }
       throw UsageError("unknown verb '\(word)'", hint: "'casync help' lists the verbs")
     }
     operands.removeFirst()

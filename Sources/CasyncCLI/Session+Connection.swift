@@ -18,6 +18,11 @@ extension Session {
     settings.certificateKey = try file(.certificateKey)
     settings.rateLimit = arguments.value(.rateLimit).flatMap(Quantity.size)
     for name in ConnectionSettings.variableNames { settings.variables[name] = environment[name] }
+    settings.loginName = environment["USER"] ?? environment["LOGNAME"]
+    settings.sshProgram = environment["CASYNC_SSH_PATH"] ?? settings.sshProgram
+    settings.remoteProgram = environment["CASYNC_REMOTE_PATH"] ?? settings.remoteProgram
+    let temporary = ["TMPDIR", "TEMP", "TMP"].compactMap { environment[$0] }
+    settings.temporaryDirectory = temporary.first { $0.hasPrefix("/") } ?? settings.temporaryDirectory
     settings.sites = try Configuration(environment).sites
     return settings
   }

@@ -207,7 +207,7 @@ extension Session {
     arguments.has(.socket) || arguments.has(.listen) || passedSockets > 0
   }
 
-  private func listeners() throws -> [Listener] {
+  func listeners() throws -> [Listener] {
     let passed = try Listener.inherited(count: passedSockets)
     let paths = try arguments.values(.socket).map { try Listener.unix($0) }
     return try passed + paths + arguments.values(.listen).map(Self.tcpListener)

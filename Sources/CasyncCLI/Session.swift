@@ -31,6 +31,8 @@ struct Session: Sendable {
     case .mkdev: try makeDevice()
     case .udev: try nameDevice()
     case .mount: try mountTree()
+    case .pull: try pull()
+    case .push: try push()
     case .help: 0
     }
   }

@@ -2,18 +2,17 @@
 enum Verb: String, CaseIterable, Sendable {
   case put, get, make, extract, list, mtree, manifest, stat, digest, verify, diff, info
   case listChunks = "list-chunks"
-  case gc, check, copy, mkdev, udev, mount, help
+  case gc, check, copy, mkdev, udev, mount, pull, push, help
 
   /// Whether casync 2 has it: then its options are accepted and a signal ends with its status.
   var isReference: Bool {
     switch self {
-    case .make, .extract, .list, .mtree, .manifest, .stat, .digest, .gc, .mkdev, .udev, .mount, .help: true
+    case .make, .extract, .list, .mtree, .manifest, .stat, .digest, .gc, .mkdev, .udev, .mount, .pull,
+      .push, .help:
+      true
     default: false
     }
   }
-
-  /// Verbs of casync 2 that this version lacks.
-  static let missing = ["pull", "push"]
 
   /// For the help, and for the number of operands.
   struct Description: Sendable {
@@ -151,6 +150,20 @@ enum Verb: String, CaseIterable, Sendable {
         By FUSE, read-only, with nothing extracted first: what is read is fetched when it is
         read. PATH is a directory, made if it is not there. Without an archive one is read from
         standard input, a file. Ends when it is unmounted; SIGINT and SIGTERM unmount it.
+        """),
+    .pull: Description(
+      operands: "- ARCHIVE INDEX STORE [EXTRA_STORE...]", count: 4...Int.max,
+      summary: "give an index and chunks to a casync on another host",
+      text: """
+        What ssh starts on the host of a remote index or store; not to be called by hand. Talks
+        casync's protocol on standard input and output. What is not used is -.
+        """),
+    .push: Description(
+      operands: "- ARCHIVE INDEX STORE [EXTRA_STORE...]", count: 4...Int.max,
+      summary: "take an index and chunks from a casync on another host",
+      text: """
+        What ssh starts on the host that a remote index is written to; not to be called by hand.
+        Chunks are compared with their names and are durable before the index appears.
         """),
     .help: Description(
       operands: "[VERB]", count: 0...1, summary: "show help, for one verb if named", text: ""),

@@ -141,7 +141,24 @@ extension File {
     return count == range.count
   }
 
-  /// write(2) of all of `bytes` at the current position.
+  /// read(2) from the current position, as much as is there; waits until something is. The descriptor may be
+  /// one that does not block.
+  /// - Returns: how many bytes were read; 0 at the end of the stream.
+  package func readSome(
+    into buffer: Buffer, _ range: Range<Int>, _ cancellations: [Cancellation]
+  ) throws -> Int {
+    precondition(range.lowerBound >= 0 && range.upperBound <= buffer.count, "range outside the buffer")
+    while true {
+      try wait(for: .readable, cancellations)
+      // SAFETY: the range lies inside the buffer, which this call borrows.
+      let memory = unsafe buffer.pointer(range)
+      let (count, number) = retrying { unsafe casync_read(descriptor, memory.baseAddress, memory.count) }
+      if count >= 0 { return count }
+      guard number == EAGAIN else { throw SystemError("read", path, errno: number) }
+    }
+  }
+
+  /// write(2) of all of `bytes` at the current position. The descriptor may be one that does not block.
   package func writeNext(_ bytes: RawSpan) throws {
     var done = 0
     while done < bytes.byteCount {
@@ -149,6 +166,10 @@ extension File {
       // SAFETY: the call reads exactly the bytes of the span.
       let (count, number) = unsafe rest.withUnsafeBytes { memory in
         retrying { unsafe casync_write(descriptor, memory.baseAddress, memory.count) }
+      }
+      if count < 0, number == EAGAIN {
+        try wait(for: .writable, Cancellation())
+        continue
       }
       guard count >= 0 else { throw SystemError("write", path, errno: number) }
       guard count > 0 else { throw SystemError("write", path, errno: ENOSPC) }
@@ -164,9 +185,13 @@ extension File {
   /// Waits until a pipe or socket has bytes, or room for some, or its other end is gone; at once for a file.
   /// - Throws: `CancellationError` within a fraction of a second after somebody asked.
   package func wait(for readiness: Readiness, _ cancellation: Cancellation) throws {
+    try wait(for: readiness, [cancellation])
+  }
+
+  private func wait(for readiness: Readiness, _ cancellations: [Cancellation]) throws {
     var request = pollfd(fd: descriptor, events: Int16(readiness == .readable ? POLLIN : POLLOUT), revents: 0)
     while true {
-      try cancellation.check()
+      for cancellation in cancellations { try cancellation.check() }
       // SAFETY: the kernel fills the one structure.
       let (count, number) = retrying { unsafe poll(&request, 1, 200) }
       guard count >= 0 else { throw SystemError("wait for", path, errno: number) }

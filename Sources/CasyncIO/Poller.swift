@@ -51,6 +51,12 @@ package final class Poller: Sendable {
     try control(EPOLL_CTL_MOD, socket.descriptor, interest, token, socket.name)
   }
 
+  /// Waits for `socket` no longer.
+  package func remove(_ socket: Socket) {
+    // It fails only for what was not added.
+    _ = casync_epoll_control(descriptor, EPOLL_CTL_DEL, socket.descriptor, 0, 0)
+  }
+
   private func control(
     _ operation: Int32, _ file: Int32, _ interest: Interest, _ token: UInt64, _ name: String
   ) throws {

@@ -48,6 +48,24 @@ package final class Socket: Sendable {
     case ended
   }
 
+  /// Waits until the socket has bytes, or room for some, or its other end is gone; no longer than `limit`.
+  /// - Returns: false when the time is over.
+  /// - Throws: `CancellationError` within a fraction of a second after somebody asked.
+  package func wait(
+    for readiness: File.Readiness, atMost limit: Duration, _ cancellation: Cancellation
+  ) throws -> Bool {
+    var request = pollfd(fd: descriptor, events: Int16(readiness == .readable ? POLLIN : POLLOUT), revents: 0)
+    let end = ContinuousClock.now + limit
+    while ContinuousClock.now < end {
+      try cancellation.check()
+      // SAFETY: the kernel fills the one structure.
+      let (count, number) = retrying { unsafe poll(&request, 1, 200) }
+      guard count >= 0 else { throw SystemError("wait for", name, errno: number) }
+      if count > 0 { return true }
+    }
+    return false
+  }
+
   /// recv(2) into `range` of `buffer`, as much as is there.
   package func receive(into buffer: Buffer, _ range: Range<Int>) -> Transfer {
     precondition(range.lowerBound >= 0 && range.upperBound <= buffer.count, "range outside the buffer")
@@ -56,6 +74,16 @@ package final class Socket: Sendable {
     let (count, number) = retrying { unsafe recv(descriptor, memory.baseAddress, memory.count, 0) }
     if count > 0 { return .bytes(count) }
     return count < 0 && (number == EAGAIN || number == EWOULDBLOCK) ? .notReady : .ended
+  }
+
+  /// send(2) of `bytes`, as much as there is room for.
+  package func send(_ bytes: RawSpan) -> Transfer {
+    // SAFETY: the call reads exactly the bytes of the span.
+    let (count, number) = unsafe bytes.withUnsafeBytes { memory in
+      retrying { unsafe Glibc.send(descriptor, memory.baseAddress, memory.count, Int32(MSG_NOSIGNAL)) }
+    }
+    if count >= 0 { return .bytes(count) }
+    return number == EAGAIN || number == EWOULDBLOCK || number == ENOBUFS ? .notReady : .ended
   }
 
   /// A piece of what is to be sent.

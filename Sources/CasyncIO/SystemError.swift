@@ -20,10 +20,15 @@ public struct SystemError: Error, Sendable {
     self.number = number
   }
 
+  /// The number of what is not there.
+  package static let notFound = ENOENT
+
   /// No such file, or a component of its path that is none.
   public var isNotFound: Bool { number == ENOENT || number == ENOTDIR }
   /// The file system or device is full.
   public var isNoSpace: Bool { number == ENOSPC || number == EDQUOT }
+  /// Nobody reads any more.
+  package var isBrokenPipe: Bool { number == EPIPE }
   /// Somebody else uses the device.
   package var isBusy: Bool { number == EBUSY }
   /// The call makes no sense to it, such as of a device that is set up already.

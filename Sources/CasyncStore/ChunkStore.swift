@@ -48,11 +48,17 @@ package protocol ChunkStore: AnyObject, Sendable {
 
 /// A chunk that was asked for. When nobody has it any more the request is given up.
 package final class ChunkRequest: Sendable {
-  let ticket: HTTPTicket
+  /// What the store knows it by.
+  enum Ticket: Sendable {
+    case http(HTTPTicket)
+    case ssh(SSHTicket)
+  }
+
+  let ticket: Ticket
   /// Name of the store that was asked.
   let place: String
 
-  init(_ ticket: HTTPTicket, of place: String) {
+  init(_ ticket: Ticket, of place: String) {
     self.ticket = ticket
     self.place = place
   }

@@ -41,6 +41,19 @@ public struct ConnectionSettings: Hashable, Sendable {
 
   /// What is different for some places: settings by the beginning of their locations.
   public var sites: [Site] = []
+  /// Connections to one server at one time.
+  var connections = HTTPLoop.connectionLimit
+
+  /// For SFTP: a private key, and who logs in where the URL names nobody.
+  public var sshKey: String?
+  public var loginName: String?
+  var sshDirectory: String { "\(variables["HOME"] ?? "/nonexistent")/.ssh" }
+
+  /// The program that reaches other hosts, and the name of casync there.
+  public var sshProgram = "ssh"
+  public var remoteProgram = "casync"
+  /// Where chunks lie until they are pushed by SSH.
+  public var temporaryDirectory = "/var/tmp"
 
   public init() {}
 

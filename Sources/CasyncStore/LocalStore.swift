@@ -127,6 +127,12 @@ extension LocalStore {
     return try loader.load(file, compressed: form == .compressed)
   }
 
+  /// The bytes of one form of a chunk as they are stored; `nil` when it is missing, or longer than any chunk.
+  package func stored(_ id: ChunkID, _ form: Form, using loader: ChunkLoader) throws -> [UInt8]? {
+    guard let file = try open(id, form) else { return nil }
+    return try loader.stored(file)
+  }
+
   /// The file that holds a form of the chunk; `nil` when there is none, or a symbolic link.
   private func open(_ id: ChunkID, _ form: Form) throws -> File? {
     do {
@@ -202,6 +208,17 @@ package final class ChunkLoader {
     } catch {
       return .bad("\(error)")
     }
+  }
+
+  fileprivate func stored(_ file: File) throws -> [UInt8]? {
+    guard let count = try read(file), count > 0 else { return nil }
+    let scratch = scratch
+    return scratch.bytes.extracting(0..<count).copy()
+  }
+
+  /// What `compressed` holds, of any length that a chunk may have; `nil` when it cannot be decompressed.
+  package func decompressed(_ compressed: RawSpan) -> [UInt8]? {
+    try? decompressor.decompress(compressed, limit: ChunkSizes.limit)
   }
 
   /// The whole file into `scratch`, grown as needed; `nil` when it is longer than a chunk file may be.

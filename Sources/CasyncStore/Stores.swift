@@ -30,17 +30,22 @@ package final class Stores: Sendable {
   }
 
   private let state = Mutex(State())
+  private let hosts: SSHHosts
 
   /// - Parameters:
   ///   - cancellation: ends what waits for a server.
   ///   - copies: directory in which copies of remote indexes are kept, so that one that has not changed is
   ///     not downloaded again.
+  ///   - stores: locations of stores that will be read, where they are known before the index that goes with
+  ///     them is read: what lies on one host comes over one connection.
   package init(
-    _ settings: ConnectionSettings, _ cancellation: Cancellation = Cancellation(), copies: String? = nil
+    _ settings: ConnectionSettings, _ cancellation: Cancellation = Cancellation(), copies: String? = nil,
+    stores: [String] = []
   ) {
     self.settings = settings
     self.cancellation = cancellation
     self.copies = copies.map { IndexCopies(directory: $0) }
+    hosts = SSHHosts(settings, cancellation, traffic, stores: stores)
   }
 
   /// Bytes that were received from servers so far.
@@ -49,8 +54,8 @@ package final class Stores: Sendable {
   /// Whether a location is remote and of a kind that is known here.
   package static func reaches(_ location: String) -> Bool {
     switch Location(location) {
-    case .http, .s3: true
-    case .path, .sftp, .ssh, .unknown: false
+    case .http, .s3, .sftp, .ssh: true
+    case .path, .unknown: false
     }
   }
 
@@ -81,8 +86,9 @@ package final class Stores: Sendable {
     guard members.count == 1 else { return FailoverStore(try members.map(open)) }
     switch Location(location) {
     case .path(let path): return try LocalStore(path)
-    case .http, .s3: return try remoteStore(location)
-    case .sftp, .ssh, .unknown: throw Self.unsupported(location)
+    case .http, .s3, .sftp: return try remoteStore(location)
+    case .ssh(let address): return try hosts.store(address)
+    case .unknown: throw Self.unsupported(location)
     }
   }
 
@@ -96,7 +102,8 @@ package final class Stores: Sendable {
     switch Location(location) {
     case .path(let path): return try LocalStoreWriter(LocalStore.create(path))
     case .http, .s3: return try HTTPStoreWriter(remoteStore(location))
-    case .sftp, .ssh, .unknown: throw Self.unsupported(location)
+    case .ssh(let address): return try hosts.writer(address)
+    case .sftp, .unknown: throw Self.unsupported(location)
     }
   }
 
@@ -128,8 +135,9 @@ package final class Stores: Sendable {
   /// - Throws: `StoreError` (notFound, denied, unreachable), `CancellationError`.
   package func read(_ location: String, limit: Int) throws -> [UInt8] {
     switch Location(location) {
-    case .http, .s3: return try read(place(location), limit: limit)
-    case .path, .sftp, .ssh, .unknown: throw Self.unsupported(location)
+    case .http, .s3, .sftp: return try read(place(location), limit: limit)
+    case .ssh(let address): return try hosts.read(address, limit: limit)
+    case .path, .unknown: throw Self.unsupported(location)
     }
   }
 
@@ -152,8 +160,15 @@ package final class Stores: Sendable {
     case .http, .s3:
       let place = try place(location)
       try place.finishPut(place.start(.put, body: pieces))
-    case .path, .sftp, .ssh, .unknown: throw Self.unsupported(location)
+    case .ssh(let address): try hosts.write(pieces, to: address)
+    case .path, .sftp, .unknown: throw Self.unsupported(location)
     }
+  }
+
+  /// Refuses an index and a store to write that do not go together.
+  /// - Throws: `StoreError` (unsupported).
+  package static func checkWriting(index: String, store: String) throws {
+    try SSHHosts.checkWriting(index: index, store: store)
   }
 
   private static func unsupported(_ location: String) -> StoreError {
@@ -163,7 +178,11 @@ package final class Stores: Sendable {
   // MARK: Places
 
   private func place(_ location: String) throws -> RemotePlace {
-    guard case .s3 = Location(location) else {
+    switch Location(location) {
+    case .s3: break
+    case .sftp:
+      return RemotePlace(name: Self.name(location), url: location, client: try sftpClient(location))
+    default:
       return RemotePlace(
         name: Self.name(location), url: location, client: client(for: settings.settings(for: location)))
     }
@@ -190,6 +209,17 @@ package final class Stores: Sendable {
       return bucket
     }
     return (address, bucket, client)
+  }
+
+  /// sshd lets only few in at one time who have not shown a key yet.
+  private static let sftpConnections = 6
+
+  private func sftpClient(_ location: String) throws -> HTTPClient {
+    var settings = settings.settings(for: location)
+    settings.connections = Self.sftpConnections
+    let keys = ["id_ed25519", "id_ecdsa", "id_rsa"].map { "\(settings.sshDirectory)/\($0)" }
+    settings.sshKey = try settings.sshKey ?? keys.first { try File.status($0) != nil }
+    return client(for: settings)
   }
 
   private func client(for settings: ConnectionSettings) -> HTTPClient {

@@ -46,6 +46,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "process.h"
 #include "tree.h"
 
 static inline int casync_open(const char *path, int flags, mode_t mode) { return open(path, flags, mode); }

@@ -17,7 +17,7 @@ extension GetRequest {
   public func run(_ progress: Progress) throws -> GetSummary {
     let start = ContinuousClock.now
     let copies = cache.map { "\($0)/.indexes" } ?? stateDirectory.map { "\($0)/indexes" }
-    let opener = Stores(connection, progress.cancellation, copies: copies)
+    let opener = Stores(connection, progress.cancellation, copies: copies, stores: stores)
     let index = try IndexFile.read(index, opener)
     let fetcher =
       index.count == 0 ? nil : try ChunkFetcher(stores: stores, cache: cache, cacheLimit: cacheLimit, opener)

@@ -58,6 +58,9 @@ extension CopyRequest {
   ///   whole chunks and no index that was not there.
   public func run(_ progress: Progress) throws -> CopySummary {
     let start = ContinuousClock.now
+    for item in items {
+      try Stores.checkWriting(index: item.target == item.index ? "-" : item.target ?? "-", store: store)
+    }
     let opener = Stores(connection, progress.cancellation)
     let files = try items.map { try IndexFile.bytes(of: $0.index, opener) }
     let indexes = try zip(items, files).map { try IndexFile.decode($1, of: $0.index) }

@@ -32,7 +32,7 @@ extension DigestRequest {
   /// The image of an index, assembled as onto standard output, but digested. SHA-512/256 whatever names the
   /// chunks, as casync prints it.
   private func digestIndex(_ progress: Progress) throws -> ChunkID {
-    let opener = Stores(connection, progress.cancellation)
+    let opener = Stores(connection, progress.cancellation, stores: stores)
     let index = try IndexFile.read(input, opener)
     let digest = Mutex(StreamDigest(.sha512_256))
     guard index.count > 0 else { return digest.withLock { $0.copy() }.finish() }

@@ -21,6 +21,7 @@ extension PutRequest {
   /// The same with an input that is open.
   func run(_ input: ImageInput, _ progress: Progress) throws -> PutSummary {
     let start = ContinuousClock.now
+    try Stores.checkWriting(index: index, store: store)
     let opener = Stores(connection, progress.cancellation)
     let index = try IndexFileWriter(
       index, flags: headerFlags, chunker: chunker, mode: input.mode, opener)

@@ -65,7 +65,7 @@ package final class ImageReader: Sendable {
     keeping: Keeping = Keeping(), _ connection: ConnectionSettings,
     cancellation: Cancellation = Cancellation(), _ supply: ChunkSupply
   ) throws {
-    let opener = Stores(connection, cancellation)
+    let opener = Stores(connection, cancellation, stores: stores)
     let index = try IndexFile.read(path, opener)
     let zeros = ZeroChunks(of: index)
     let cacheFile = try keeping.cacheFile.map {

@@ -68,14 +68,14 @@ public struct MakeArchiveRequest: Sendable {
 }
 
 /// A file that appears under its name only when it is whole and durable; `-` is standard output.
-final class OutputFile {
+package final class OutputFile {
   private let path: String
   private let file: File
   private var isFinished = false
 
   /// - Parameter mode: permission bits of what it is made from; it gets the read and write bits, less the
   ///   umask.
-  init(_ path: String, mode: UInt32) throws {
+  package init(_ path: String, mode: UInt32) throws {
     self.path = path
     file =
       path == "-"
@@ -89,9 +89,9 @@ final class OutputFile {
     if !isFinished, path != "-" { _ = try? FileSystem.remove(file.path) }
   }
 
-  func write(_ bytes: RawSpan) throws { try file.writeNext(bytes) }
+  package func write(_ bytes: RawSpan) throws { try file.writeNext(bytes) }
 
-  func finish() throws {
+  package func finish() throws {
     guard path != "-" else { return }
     try file.sync()
     try FileSystem.rename(file.path, to: path)

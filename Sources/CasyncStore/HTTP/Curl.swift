@@ -67,9 +67,24 @@ internal import Glibc
     if let rate = settings.rateLimit.flatMap(Int.init(exactly:)) {
       unsafe casync_set_offset(handle, CURLOPT_MAX_RECV_SPEED_LARGE, rate)
     }
+    if isSFTP { prepareForSFTP(settings) }
     setNumbers(settings)
     setMethod()
     setHeaders(settings)
+  }
+
+  private var isSFTP: Bool { request.url.hasPrefix("sftp:") }
+
+  /// SFTP, by libssh2: hosts that are known, and the keys of the agent or of the usual files.
+  private func prepareForSFTP(_ settings: ConnectionSettings) {
+    setText(CURLOPT_PROTOCOLS_STR, "sftp")
+    setText(CURLOPT_SSH_KNOWNHOSTS, "\(settings.sshDirectory)/known_hosts")
+    if let key = settings.sshKey { setText(CURLOPT_SSH_PRIVATE_KEYFILE, key) }
+    if settings.user == nil, let user = settings.loginName,
+      !request.url.dropFirst("sftp://".count).prefix(while: { $0 != "/" }).contains("@")
+    {
+      setText(CURLOPT_USERNAME, user)
+    }
   }
 
   private func setNumbers(_ settings: ConnectionSettings) {
@@ -205,7 +220,7 @@ internal import Glibc
   }
 
   private var status: Int { unsafe casync_number(handle, CURLINFO_RESPONSE_CODE) }
-  private var isSuccess: Bool { status == 200 || status == 206 && continuesPartial }
+  private var isSuccess: Bool { isSFTP || status == 200 || status == 206 && continuesPartial }
 
   /// Whether the response is the rest of what an earlier one began.
   private var continuesPartial: Bool {
@@ -242,6 +257,7 @@ internal import Glibc
         reason: "the answer is longer than the \(request.limit) bytes that it may have", isTransient: false,
         isOverload: false)
     }
+    if isSFTP, let outcome = sftpOutcome(code) { return outcome }
     guard code == CURLE_OK else {
       // SAFETY: libcurl ends the message in the buffer, and gives a constant text for each code.
       let text = unsafe String(cString: message)
@@ -262,11 +278,36 @@ internal import Glibc
         isMultiplexed: version >= CURL_HTTP_VERSION_2_0))
   }
 
+  /// What an exchange by SFTP came to, in the words of HTTP where it has them; `nil` for a failure on the way.
+  private func sftpOutcome(_ code: CURLcode) -> HTTPOutcome? {
+    func response(_ status: Int) -> HTTPOutcome {
+      let length = unsafe casync_offset(handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T)
+      return .response(
+        HTTPResponse(
+          status: status, body: status == 200 ? body : [], length: UInt64(exactly: length), validator: nil,
+          retryAfter: nil, isMultiplexed: false))
+    }
+    func failure(_ reason: String) -> HTTPOutcome {
+      .failed(reason: reason, isTransient: false, isOverload: false)
+    }
+    switch code {
+    case CURLE_OK:
+      defer { body = [] }
+      return response(200)
+    case CURLE_REMOTE_FILE_NOT_FOUND: return response(404)
+    case CURLE_LOGIN_DENIED: return failure("the server does not let us in")
+    case CURLE_REMOTE_ACCESS_DENIED: return failure("the server refuses access")
+    case CURLE_PEER_FAILED_VERIFICATION:
+      return failure("the host key is not known, or is not the one that is known")
+    default: return nil
+    }
+  }
+
   /// Failures of the way to the server, which may be gone the next time.
   private static let transient: [CURLcode] = [
     CURLE_COULDNT_RESOLVE_PROXY, CURLE_COULDNT_RESOLVE_HOST, CURLE_COULDNT_CONNECT, CURLE_PARTIAL_FILE,
     CURLE_OPERATION_TIMEDOUT, CURLE_SSL_CONNECT_ERROR, CURLE_GOT_NOTHING, CURLE_SEND_ERROR, CURLE_RECV_ERROR,
-    CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_WEIRD_SERVER_REPLY, CURLE_SEND_FAIL_REWIND,
+    CURLE_HTTP2, CURLE_HTTP2_STREAM, CURLE_WEIRD_SERVER_REPLY, CURLE_SEND_FAIL_REWIND, CURLE_SSH,
   ]
 
   /// A message of libcurl in one line, as part of a sentence.

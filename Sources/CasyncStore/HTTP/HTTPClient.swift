@@ -27,7 +27,7 @@ final class HTTPClient: Sendable {
   private let thread: Threads
 
   init(_ settings: ConnectionSettings, _ cancellation: Cancellation, _ traffic: Traffic) {
-    let mailbox = HTTPMailbox()
+    let mailbox = HTTPMailbox(connections: settings.connections)
     self.mailbox = mailbox
     thread = Threads(count: 1) { HTTPLoop(mailbox, settings, cancellation, traffic).run() }
   }
@@ -89,7 +89,9 @@ final class HTTPMailbox: Sendable {
   }
 
   private let state = Mutex(State())
-  let multi = CurlMulti(connections: HTTPLoop.connectionLimit)
+  let multi: CurlMulti
+
+  init(connections: Int) { multi = CurlMulti(connections: connections) }
 
   func post(_ letter: Letter) {
     state.withLock { $0.letters.append(letter) }

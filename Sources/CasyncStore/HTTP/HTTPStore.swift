@@ -36,15 +36,16 @@ package final class HTTPStore: ChunkStore {
 
   package func request(_ id: ChunkID, length: Int, onMiss: (@Sendable () -> Void)?) -> ChunkRequest? {
     let limit = Self.limit(length)
-    return ChunkRequest(file(id).start(limit: limit, cost: limit, onMiss: onMiss), of: name)
+    return ChunkRequest(.http(file(id).start(limit: limit, cost: limit, onMiss: onMiss)), of: name)
   }
 
   package func load(
     _ id: ChunkID, _ form: ChunkForm, into buffer: Buffer, _ range: Range<Int>, using loader: ChunkLoader,
     _ request: ChunkRequest?
   ) throws -> ChunkLoad {
-    guard form == .compressed, let request = request ?? self.request(id, length: range.count, onMiss: nil),
-      let body = try place.response(request.ticket)?.body, !body.isEmpty
+    let request = request ?? self.request(id, length: range.count, onMiss: nil)
+    guard form == .compressed, case .http(let ticket)? = request?.ticket,
+      let body = try place.response(ticket)?.body, !body.isEmpty
     else { return .missing }
     let load = loader.load(body.rawSpan, of: name, into: buffer, range)
     if case .bad = load, Self.isWebPage(body) {
