@@ -47,7 +47,7 @@ let package = Package(
     room("CasyncStore", ["CCurl", "CasyncFormat", "CasyncIO", "CasyncChunking"]),
     room("CasyncArchive", ["CasyncFormat", "CasyncIO"]),
     room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", "CasyncArchive"]),
-    room("CasyncMount", ["CFuse", "CasyncFormat", "CasyncIO", "CasyncArchive", "Casync"]),
+    room("CasyncMount", ["CFuse", "CasyncFormat", "CasyncIO", "CasyncArchive", "CasyncStore", "Casync"]),
     .executableTarget(
       name: "CasyncCLI",
       dependencies: [

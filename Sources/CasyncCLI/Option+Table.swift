@@ -104,8 +104,10 @@ extension Option {
     ours(
       .workers, .count, for: [.put, .get, .make, .extract, .verify, .check, .mkdev, .mount],
       "threads that hash and compress (one a processor; mkdev, mount: 16)"),
-    ours(.socket, .path("PATH"), for: [.mkdev], "listen at this UNIX socket; may be repeated"),
-    ours(.listen, .text("ADDRESS:PORT"), for: [.mkdev], "listen for TCP connections; may be repeated"),
+    ours(.socket, .path("PATH"), for: [.mkdev, .serve], "listen at this UNIX socket; may be repeated"),
+    ours(
+      .listen, .text("ADDRESS:PORT"), for: [.mkdev, .serve],
+      "listen for TCP connections; may be repeated"),
     ours(.fuse, .path("FILE"), for: [.mkdev], "show the image as this file, read-only, by FUSE"),
     ours(
       .tlsCertificates, .path("DIR"), for: [.mkdev],
@@ -125,7 +127,9 @@ extension Option {
       "what to fetch before it is read (profile, if there is one)"),
     ours(.retry, .time, for: [.mkdev, .mount], "ask stores that do not answer again for so long (30s)"),
     ours(.detach, .flag, for: [.mkdev], "detach NODE, the one operand, whoever serves it"),
-    ours(.readyFd, .count, for: [.mkdev, .mount], "write READY=1 to this descriptor when it can be used"),
+    ours(
+      .readyFd, .count, for: [.mkdev, .mount, .serve],
+      "write READY=1 to this descriptor when it can be used"),
     ours(.mountOptions, .text("OPTIONS"), for: [.mount], "further options of mount(8), as noexec"),
     ours(
       .header, .text("LINE"), for: remote,
@@ -139,6 +143,8 @@ extension Option {
     ours(.cacheSize, .size, for: [.get, .mkdev], "let the cache have so many bytes: the least used goes"),
     ours(.to, .path("STORE"), for: [.copy], "the store to copy chunks to"),
     ours(.toIndex, .path("DIR|none"), for: [.copy], "where the indexes go (beside the store of --to)"),
+    ours(.writable, .flag, for: [.serve], "take chunks and indexes by PUT from who has the token"),
+    ours(.tokenFile, .path("FILE"), for: [.serve], "the token that writers must show (else $CASYNC_TOKEN)"),
     ours(
       .generateCompletionScript, .choice(Completion.Shell.allCases.map(\.rawValue)), for: [],
       "print a completion script for this shell"),

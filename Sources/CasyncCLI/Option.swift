@@ -51,6 +51,8 @@ struct Option: Sendable {
     case cacheSize = "cache-size"
     case to
     case toIndex = "to-index"
+    case writable
+    case tokenFile = "token-file"
     case generateCompletionScript = "generate-completion-script"
   }
 

@@ -33,6 +33,7 @@ struct Session: Sendable {
     case .mount: try mountTree()
     case .pull: try pull()
     case .push: try push()
+    case .serve: try serve()
     case .help: 0
     }
   }

@@ -2,7 +2,7 @@
 enum Verb: String, CaseIterable, Sendable {
   case put, get, make, extract, list, mtree, manifest, stat, digest, verify, diff, info
   case listChunks = "list-chunks"
-  case gc, check, copy, mkdev, udev, mount, pull, push, help
+  case gc, check, copy, mkdev, udev, mount, pull, push, serve, help
 
   /// Whether casync 2 has it: then its options are accepted and a signal ends with its status.
   var isReference: Bool {
@@ -164,6 +164,13 @@ enum Verb: String, CaseIterable, Sendable {
       text: """
         What ssh starts on the host that a remote index is written to; not to be called by hand.
         Chunks are compared with their names and are durable before the index appears.
+        """),
+    .serve: Description(
+      operands: "DIR", count: 1...1, summary: "serve stores and indexes over HTTP",
+      text: """
+        The files below DIR, to be read by GET. With --writable and a token chunks and indexes
+        are taken by PUT: compared with their names, or decoded and their chunks looked for.
+        For a LAN or a test bench; there is no TLS. SIGINT and SIGTERM end it with status 0.
         """),
     .help: Description(
       operands: "[VERB]", count: 0...1, summary: "show help, for one verb if named", text: ""),

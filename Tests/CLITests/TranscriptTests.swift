@@ -71,9 +71,9 @@ struct TranscriptTests {
         errors: "casync: --header takes a line NAME: VALUE\n"
           + "hint: as in --header='Authorization: Bearer TOKEN'\n"),
       Transcript(
-        arguments: "get --store=host:s x.caibx y", status: 1, output: "",
-        errors: "casync: cannot use the store host:s: SSH addresses are not supported yet in this version\n"
-          + "hint: a local file with a colon in its name is written ./host:s\n"),
+        arguments: "get x.caibx host:y", status: 1, output: "",
+        errors: "casync: the target must be local, not host:y\n"
+          + "hint: a local file with a colon in its name is written ./host:y\n"),
       Transcript(
         arguments: "get --seed-index=i --seed=s x.caibx y", status: 1, output: "",
         errors: "casync: --seed-index=i has no --seed before it\n"
