@@ -110,27 +110,22 @@ final class NodeCollector {
     }
   }
 
-  static let capability = Array("security.capability".utf8)
-  static let label = Array("security.selinux".utf8)
-  static let accessACL = Array("system.posix_acl_access".utf8)
-  static let defaultACL = Array("system.posix_acl_default".utf8)
-
   private func addXattrs(_ node: inout CatarNode, _ status: NodeStatus, _ file: File) throws {
     guard !features.isDisjoint(with: [.xattrs, .acl, .fcaps, .selinux]) else { return }
     // casync stores none of special files, although they may have some.
     let holdsXattrs = features.contains(.xattrs) && (status.isRegular || status.isDirectory)
     for name in try file.xattrNames() {
-      if name == Self.label {
+      if name == XattrName.label {
         guard features.contains(.selinux), let value = try file.xattr(name) else { continue }
         let label = Array(value.prefix { $0 != 0 })
         if !label.isEmpty { node.label = label }
       } else if status.isSymlink {
         continue
-      } else if name == Self.capability {
+      } else if name == XattrName.capability {
         if features.contains(.fcaps), status.isRegular { node.capabilities = try file.xattr(name) }
-      } else if name == Self.accessACL {
+      } else if name == XattrName.accessACL {
         if features.contains(.acl) { try addAccess(&node, file) }
-      } else if name == Self.defaultACL {
+      } else if name == XattrName.defaultACL {
         if features.contains(.acl), status.isDirectory { try addDefault(&node, file) }
       } else if holdsXattrs, CatarNode.isStored(xattr: name), let value = try file.xattr(name) {
         node.xattrs.append(CatarNode.Xattr(name: name, value: value))
@@ -149,7 +144,7 @@ final class NodeCollector {
   }
 
   private func addAccess(_ node: inout CatarNode, _ file: File) throws {
-    guard let acl = try acl(NodeCollector.accessACL, file) else { return }
+    guard let acl = try acl(XattrName.accessACL, file) else { return }
     node.acl.users = try entries(acl, PosixACL.Tag.user, names.user, file.path)
     node.acl.groups = try entries(acl, PosixACL.Tag.group, names.group, file.path)
     if acl.permissions(PosixACL.Tag.mask) != nil {
@@ -158,7 +153,7 @@ final class NodeCollector {
   }
 
   private func addDefault(_ node: inout CatarNode, _ file: File) throws {
-    guard let acl = try acl(NodeCollector.defaultACL, file),
+    guard let acl = try acl(XattrName.defaultACL, file),
       let user = acl.permissions(PosixACL.Tag.userObject),
       let group = acl.permissions(PosixACL.Tag.groupObject), let other = acl.permissions(PosixACL.Tag.other)
     else { return }

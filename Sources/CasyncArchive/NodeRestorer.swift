@@ -68,7 +68,7 @@ final class NodeRestorer {
       if wanted.contains(.fcaps), case .regular = node.content { try setCapabilities(node, file) }
     }
     if wanted.contains(.selinux), let label = node.label {
-      try file.setXattr(Array("security.selinux".utf8), label + [0])
+      try file.setXattr(XattrName.label, label + [0])
     }
     try setTime(node, file, wanted)
   }
@@ -127,19 +127,19 @@ final class NodeRestorer {
     }
     func bits(_ shift: UInt32) -> UInt8 { UInt8(node.permissions >> shift & 7) }
     if acl.groupObject == nil, acl.users.isEmpty, acl.groups.isEmpty {
-      try file.removeXattr(NodeCollector.accessACL)
+      try file.removeXattr(XattrName.accessACL)
     } else {
       let value = PosixACL(
         user: bits(6), users: try entries(acl.users, names.uid), group: acl.groupObject ?? bits(3),
         groups: try entries(acl.groups, names.gid), mask: bits(3), other: bits(0))
-      try file.setXattr(NodeCollector.accessACL, value.encoded)
+      try file.setXattr(XattrName.accessACL, value.encoded)
     }
     guard node.content == .directory else { return }
-    guard let defaults = acl.defaults else { return try file.removeXattr(NodeCollector.defaultACL) }
+    guard let defaults = acl.defaults else { return try file.removeXattr(XattrName.defaultACL) }
     let value = PosixACL(
       user: defaults.user, users: try entries(acl.defaultUsers, names.uid), group: defaults.group,
       groups: try entries(acl.defaultGroups, names.gid), mask: defaults.mask, other: defaults.other)
-    try file.setXattr(NodeCollector.defaultACL, value.encoded)
+    try file.setXattr(XattrName.defaultACL, value.encoded)
   }
 
   // MARK: Extended attributes
@@ -157,7 +157,7 @@ final class NodeRestorer {
   private func setCapabilities(_ node: CatarNode, _ file: File) throws {
     // A file that was just made has none to be removed.
     guard let value = node.capabilities else { return }
-    try file.setXattr(Array("security.capability".utf8), value)
+    try file.setXattr(XattrName.capability, value)
   }
 
   // MARK: Times and attributes

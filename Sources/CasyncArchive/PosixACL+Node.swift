@@ -6,13 +6,13 @@ extension CatarNode {
   package func linuxXattrs(owner: (UInt32) -> UInt32) -> [Xattr] {
     var all = xattrs
     if let access = PosixACL(accessOf: self, id: { owner($0.id) }) {
-      all.append(Xattr(name: NodeCollector.accessACL, value: access.encoded))
+      all.append(Xattr(name: XattrName.accessACL, value: access.encoded))
     }
     if let defaults = PosixACL(defaultOf: self, id: { owner($0.id) }) {
-      all.append(Xattr(name: NodeCollector.defaultACL, value: defaults.encoded))
+      all.append(Xattr(name: XattrName.defaultACL, value: defaults.encoded))
     }
-    if let capabilities { all.append(Xattr(name: NodeCollector.capability, value: capabilities)) }
-    if let label { all.append(Xattr(name: NodeCollector.label, value: label + [0])) }
+    if let capabilities { all.append(Xattr(name: XattrName.capability, value: capabilities)) }
+    if let label { all.append(Xattr(name: XattrName.label, value: label + [0])) }
     return all
   }
 

@@ -51,7 +51,8 @@ func fuzzChunk(_ bytes: [UInt8]) {
   let size = Int(bytes[0]) | Int(bytes[1]) << 8
   var known = [UInt8](repeating: 0, count: size)
   var span = known.mutableSpan
-  var output = span.mutableBytes
+  // SAFETY: any bytes are UInt8s.
+  var output = unsafe span.mutableBytes
   let isRead = (try? decompressor.decompress(chunk.rawSpan, into: &output)) != nil
   let unknown = try? decompressor.decompress(chunk.rawSpan, limit: 1 << 20)
   // Both ways give the same, where the size is right.

@@ -1,0 +1,1 @@
+../../../../Sources/CasyncArchive/PosixACL.swift

@@ -1,0 +1,1 @@
+../../../../Sources/CasyncIO/Fifo.swift
