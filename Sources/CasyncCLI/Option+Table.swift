@@ -110,13 +110,13 @@ extension Option {
       "listen for TCP connections; may be repeated"),
     ours(.fuse, .path("FILE"), for: [.mkdev], "show the image as this file, read-only, by FUSE"),
     ours(
-      .tlsCertificates, .path("DIR"), for: [.mkdev],
+      .tlsCertificates, .path("DIR"), for: [.mkdev, .serve],
       "offer TLS with server-cert.pem and server-key.pem in this directory"),
     ours(
       .tls, .choice(["require", "allow"]), for: [.mkdev],
       "whether clients must use TLS, if there is any (require)"),
     ours(
-      .tlsVerifyPeer, .flag, for: [.mkdev],
+      .tlsVerifyPeer, .flag, for: [.mkdev, .serve],
       "let in only clients whose certificate ca-cert.pem in that directory vouches for"),
     ours(.memory, .size, for: [.mkdev, .mount], "keep so many bytes of chunks in memory (64M)"),
     ours(.overlay, .path("FILE"), for: [.mkdev], "keep what clients write here"),

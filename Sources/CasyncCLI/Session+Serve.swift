@@ -15,17 +15,24 @@ extension Session {
     let watch = Watch(cancellation, every: .seconds(3600)) {}
     defer { _ = watch.stop() }
     let listeners = try listeners()
-    let server = try HTTPServer(service, listeners: listeners)
+    let server = try HTTPServer(service, listeners: listeners, tls: try identity())
+    let scheme = arguments.has(.tlsCertificates) ? "https" : "http"
     for listener in listeners {
       switch listener.address {
       case .path(let path): try print("Listening: \(path)\n")
       case .tcp(let host, let port):
-        try print("Listening: http://\(host.contains(":") ? "[\(host)]" : host):\(port)/\n")
+        try print("Listening: \(scheme)://\(host.contains(":") ? "[\(host)]" : host):\(port)/\n")
       }
     }
     try sayReady()
     try server.run(cancellation)
     return 0
+  }
+
+  /// The certificates of `--tls-certs`, if there are.
+  private func identity() throws -> TLSIdentity? {
+    guard let directory = arguments.value(.tlsCertificates) else { return nil }
+    return try TLSIdentity(directory: directory, verifiesClients: arguments.has(.tlsVerifyPeer))
   }
 
   /// What clients that write must show; `nil` when nobody may write. Never an argument, which everybody can

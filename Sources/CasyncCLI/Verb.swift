@@ -170,7 +170,7 @@ enum Verb: String, CaseIterable, Sendable {
       text: """
         The files below DIR, to be read by GET. With --writable and a token chunks and indexes
         are taken by PUT: compared with their names, or decoded and their chunks looked for.
-        For a LAN or a test bench; there is no TLS. SIGINT and SIGTERM end it with status 0.
+        For a LAN or a test bench. SIGINT and SIGTERM end it with status 0.
         """),
     .help: Description(
       operands: "[VERB]", count: 0...1, summary: "show help, for one verb if named", text: ""),

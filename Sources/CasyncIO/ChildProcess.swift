@@ -85,6 +85,9 @@ package final class ChildProcess: Sendable {
   /// Ends its standard input: it has been told everything.
   package func endInput() { _ = casync_end_sending(socket.descriptor) }
 
+  /// Takes no more of what it says: it may be waiting for somebody to read.
+  package func abandon() { _ = casync_end_channel(socket.descriptor) }
+
   /// Waits for its end; when `patience` is over it gets SIGTERM, and a second later SIGKILL. Blocks.
   /// - Returns: its exit status; 128 and more for a signal that ended it.
   package func end(patience: Duration) -> Int32 {

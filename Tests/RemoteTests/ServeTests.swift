@@ -90,6 +90,30 @@ struct ServeTests {
     #expect(end.status == 0, "\(end.errors)")
   }
 
+  @Test("the same by HTTPS, for who trusts its certificate")
+  func secure() throws {
+    let scratch = try Self.site()
+    try Tool.run("mkdir", scratch("tls"))
+    try Tool.run(
+      "openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days",
+      "2",
+      "-keyout", scratch("tls/server-key.pem"), "-out", scratch("tls/server-cert.pem"), "-subj",
+      "/CN=localhost",
+      "-addext", "subjectAltName=IP:127.0.0.1")
+    let server = try Server(scratch, "--writable", "--tls-certs=\(scratch("tls"))")
+    #expect(server.url.hasPrefix("https://"))
+    let trust = "--cacert=\(scratch("tls/server-cert.pem"))"
+    let index = "\(server.url)/image.caibx"
+    try Site.succeed("get", trust, "--state-dir=none", index, scratch("target"))
+    #expect(try Tool.isSame(scratch("target"), scratch("image")))
+    try Tool.run("rm", "-r", scratch("www/default.castr"))
+    try Site.succeed(
+      "put", trust, "--header=\(Self.authorization)", "\(server.url)/new.caibx", scratch("image"))
+    #expect(try scratch.bytes("www/new.caibx") == scratch.bytes("www/image.caibx"))
+    let stranger = try Site.casync("info", index)
+    #expect(stranger.status == 1 && stranger.errors.contains("certificate"), "\(stranger.errors)")
+  }
+
   @Test("HEAD, ranges, validators and connections that stay work as HTTP says")
   func http() throws {
     let scratch = try Self.site()

@@ -73,3 +73,4 @@ static inline int casync_channel_of_errors(int ends[2]) {
   return fcntl(ends[0], F_SETFL, O_NONBLOCK);
 }
 static inline int casync_end_sending(int fd) { return shutdown(fd, SHUT_WR); }
+static inline int casync_end_channel(int fd) { return shutdown(fd, SHUT_RDWR); }

@@ -40,6 +40,7 @@ package final class HTTPServer {
   }
 
   private let listeners: [Listener]
+  private let tls: TLSIdentity?
   private let service: HTTPService
   private let inbox: Inbox
   private var idle: [UInt64: HTTPConnection] = [:]
@@ -47,8 +48,10 @@ package final class HTTPServer {
   private var nextToken: UInt64
   private var isAccepting = true
 
+  /// - Parameter tls: what to show to clients; `nil` is HTTP without TLS.
   /// - Throws: `SystemError` when the process has no descriptor left.
-  package init(_ service: HTTPService, listeners: [Listener]) throws {
+  package init(_ service: HTTPService, listeners: [Listener], tls: TLSIdentity?) throws {
+    self.tls = tls
     self.service = service
     self.listeners = listeners
     inbox = Inbox(try Poller())
@@ -88,6 +91,7 @@ package final class HTTPServer {
     _ = pool.submit { worker in
       // An error ends the connection: there is nobody else to tell.
       let isKept = (try? worker.serve(connection, service, cancellation)) ?? false
+      if !isKept { try? connection.finish(cancellation) }
       inbox.post(isKept ? connection : nil)
     }
   }
@@ -107,7 +111,7 @@ package final class HTTPServer {
       case .none: return
       case .exhausted: return try setAccepting(false)
       case .connection(let socket):
-        let connection = HTTPConnection(token: nextToken, socket: socket)
+        let connection = HTTPConnection(token: nextToken, socket: socket, tls: tls)
         nextToken += 1
         try inbox.poller.add(socket, .readable, token: connection.token)
         idle[connection.token] = connection

@@ -15,7 +15,7 @@ final class HTTPWorker {
     while true {
       do {
         guard let (head, length) = try HTTPHead.parse(connection.input) else {
-          switch connection.receive(buffer) {
+          switch try connection.receive(buffer, cancellation) {
           case .bytes: continue
           case .nothing: return true
           case .ended: return false

@@ -98,11 +98,13 @@ final class SSHLink {
     nextTransfer = max(nextTransfer, .now) + .seconds(Double(count) / Double(max(1, rateLimit)))
   }
 
-  /// Ends it in good order, after what can be sent at once. Blocks until ssh has ended.
+  /// Ends it, after what can be sent at once. Blocks until ssh has ended.
+  /// - Parameter abandoning: whether what the other end still sends is of no interest.
   /// - Returns: its exit status.
   @discardableResult
-  func close(patience: Duration = .seconds(2)) -> Int32 {
+  func close(patience: Duration = .seconds(2), abandoning: Bool = false) -> Int32 {
     sendSome()
+    if abandoning { process.abandon() }
     return process.end(patience: patience)
   }
 

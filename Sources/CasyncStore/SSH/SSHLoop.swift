@@ -8,8 +8,8 @@ internal import Glibc
 /// The bytes that answers may take until they are used are bounded; what somebody waits for is exempt, so
 /// that what holds the bytes cannot wait for what they keep back.
 struct SSHLoop {
-  /// Bytes that answers may take until they are used.
-  private static let heldLimit = 16 << 20
+  /// Bytes that answers may take until they are used, those that are kept included.
+  private static let heldLimit = (16 << 20) - RecentAnswers.limit
   /// casync answers each chunk once a connection: answers that are remembered before it is replaced.
   private static let answerLimit = 1 << 20
   /// Until the other end has said HELLO, with a password typed in between.
@@ -47,6 +47,7 @@ struct SSHLoop {
   private var fileBytes: [UInt8] = []
   /// The first words of chunks that this connection has answered.
   private var answered: Set<UInt64> = []
+  private var recent = RecentAnswers()
   private var held = 0
 
   /// Connections since something came over one.
@@ -138,6 +139,12 @@ struct SSHLoop {
         continue
       }
       guard task.isUrgent || held == 0 || held + task.cost <= Self.heldLimit else { return }
+      if asked[id] == nil, let answer = recent[id] {
+        drop(task)
+        charge(task)
+        finish(task, answer)
+        continue
+      }
       if asked[id] == nil {
         guard !answered.contains(id.words[0]), answered.count < Self.answerLimit else {
           // It would not be answered: once nothing is under way, another connection is asked.
@@ -149,9 +156,13 @@ struct SSHLoop {
       drop(task)
       task.phase = .asked
       asked[id, default: []].append(task)
-      if !task.isCharged { held += task.cost }
-      task.isCharged = true
+      charge(task)
     }
+  }
+
+  private mutating func charge(_ task: SSHTask) {
+    if !task.isCharged { held += task.cost }
+    task.isCharged = true
   }
 
   private mutating func drop(_ task: SSHTask) {
@@ -162,7 +173,7 @@ struct SSHLoop {
     if let connection {
       connection.session.sayGoodbye()
       connection.link.send(connection.session.takeOutput())
-      connection.link.close()
+      connection.link.close(abandoning: true)
     }
     connection = nil
     tries = 0
@@ -218,6 +229,7 @@ struct SSHLoop {
 
   private mutating func answer(_ id: ChunkID, _ answer: SSHAnswer) {
     answered.insert(id.words[0])
+    recent.keep(id, answer)
     for task in asked.removeValue(forKey: id) ?? [] { finish(task, answer) }
   }
 
