@@ -37,6 +37,7 @@ let package = Package(
     library("CZstd", pkgConfig: "libzstd", package: "libzstd-dev"),
     library("CLzma", pkgConfig: "liblzma", package: "liblzma-dev"),
     library("CZlib", pkgConfig: "zlib", package: "zlib1g-dev"),
+    library("CArchive", pkgConfig: "libarchive", package: "libarchive-dev"),
     library("CCurl", pkgConfig: "libcurl", package: "libcurl4-openssl-dev"),
     library("CNbd", pkgConfig: "libnbd", package: "libnbd-dev"),
     library("CFuse", pkgConfig: "fuse3", package: "libfuse3-dev"),
@@ -45,7 +46,7 @@ let package = Package(
     room("CasyncIO", ["CLinux", "CNbd", "CSSL"]),
     room("CasyncChunking", ["CKernels", "CCrypto", "CZstd", "CLzma", "CZlib", "CasyncFormat"]),
     room("CasyncStore", ["CCurl", "CasyncFormat", "CasyncIO", "CasyncChunking"]),
-    room("CasyncArchive", ["CasyncFormat", "CasyncIO"]),
+    room("CasyncArchive", ["CArchive", "CasyncFormat", "CasyncIO"]),
     room("Casync", ["CasyncFormat", "CasyncIO", "CasyncChunking", "CasyncStore", "CasyncArchive"]),
     room("CasyncMount", ["CFuse", "CasyncFormat", "CasyncIO", "CasyncArchive", "CasyncStore", "Casync"]),
     .executableTarget(

@@ -9,6 +9,8 @@ public struct ArchiveError: Error, Sendable {
     case unsupported
     /// The tree changed while it was read.
     case changed
+    /// A tar archive that cannot be read or written.
+    case tar
   }
 
   public let code: Code
@@ -20,6 +22,12 @@ public struct ArchiveError: Error, Sendable {
     self.code = code
     self.message = message
     self.hint = hint
+  }
+}
+
+extension ArchiveError {
+  static func becameShorter(_ path: String) -> ArchiveError {
+    ArchiveError(.changed, "\(path) became shorter while it was read", hint: "run it again")
   }
 }
 

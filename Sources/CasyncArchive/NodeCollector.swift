@@ -26,18 +26,27 @@ final class NodeCollector {
   /// - Parameters:
   ///   - file: the open file or directory, or a reference to what cannot be opened.
   ///   - chattr: its attributes as the caller read them.
+  ///   - owners: their names, if they are not those that the system has for their numbers.
   func node(
-    _ content: CatarNode.Content, _ status: NodeStatus, _ file: File?, chattr: UInt32, path: String
+    _ content: CatarNode.Content, _ status: NodeStatus, _ file: File?, chattr: UInt32, path: String,
+    owners: (user: [UInt8]?, group: [UInt8]?)? = nil
   ) throws -> CatarNode {
     var node = CatarNode(
       features: features, content: content,
       permissions: features.stored(permissions: status.mode & 0o7777, of: content))
     node.modified = try time(status, path)
-    try addOwner(&node, status, path)
+    try addOwner(&node, status, path, owners)
     guard let file else { return node }
     try addAttributes(&node, status, file, chattr)
     try addXattrs(&node, status, file)
     return node
+  }
+
+  /// The node of an open regular file.
+  func regular(_ file: File) throws -> CatarNode {
+    let status = try file.nodeStatus()
+    let chattr = features.isDisjoint(with: .chattr) ? 0 : try file.attributes() ?? 0
+    return try node(.regular(size: status.size), status, file, chattr: chattr, path: file.path)
   }
 
   private func time(_ status: NodeStatus, _ path: String) throws -> UInt64 {
@@ -55,7 +64,10 @@ final class NodeCollector {
 
   // MARK: Owners
 
-  private func addOwner(_ node: inout CatarNode, _ status: NodeStatus, _ path: String) throws {
+  private func addOwner(
+    _ node: inout CatarNode, _ status: NodeStatus, _ path: String,
+    _ owners: (user: [UInt8]?, group: [UInt8]?)?
+  ) throws {
     let uid = try archived(status.uid, path)
     let gid = try archived(status.gid, path)
     if features.hasNumericIDs {
@@ -63,8 +75,8 @@ final class NodeCollector {
       node.gid = gid
     }
     guard features.contains(.userNames) else { return }
-    node.user = name(status.uid, names.user, uid)
-    node.group = name(status.gid, names.group, gid)
+    node.user = name(status.uid, { owners.map(\.user) ?? names.user($0) }, uid)
+    node.group = name(status.gid, { owners.map(\.group) ?? names.group($0) }, gid)
   }
 
   private func archived(_ id: UInt32, _ path: String) throws -> UInt32 {
@@ -124,9 +136,11 @@ final class NodeCollector {
       } else if name == XattrName.capability {
         if features.contains(.fcaps), status.isRegular { node.capabilities = try file.xattr(name) }
       } else if name == XattrName.accessACL {
-        if features.contains(.acl) { try addAccess(&node, file) }
+        guard features.contains(.acl), let acl = try acl(name, file) else { continue }
+        try addAccess(&node, acl, path: file.path)
       } else if name == XattrName.defaultACL {
-        if features.contains(.acl), status.isDirectory { try addDefault(&node, file) }
+        guard features.contains(.acl), status.isDirectory, let acl = try acl(name, file) else { continue }
+        try addDefault(&node, acl, path: file.path)
       } else if holdsXattrs, CatarNode.isStored(xattr: name), let value = try file.xattr(name) {
         node.xattrs.append(CatarNode.Xattr(name: name, value: value))
       }
@@ -143,24 +157,23 @@ final class NodeCollector {
     return acl
   }
 
-  private func addAccess(_ node: inout CatarNode, _ file: File) throws {
-    guard let acl = try acl(XattrName.accessACL, file) else { return }
-    node.acl.users = try entries(acl, PosixACL.Tag.user, names.user, file.path)
-    node.acl.groups = try entries(acl, PosixACL.Tag.group, names.group, file.path)
+  func addAccess(_ node: inout CatarNode, _ acl: PosixACL, path: String) throws {
+    node.acl.users = try entries(acl, PosixACL.Tag.user, names.user, path)
+    node.acl.groups = try entries(acl, PosixACL.Tag.group, names.group, path)
     if acl.permissions(PosixACL.Tag.mask) != nil {
       node.acl.groupObject = acl.permissions(PosixACL.Tag.groupObject)
     }
   }
 
-  private func addDefault(_ node: inout CatarNode, _ file: File) throws {
-    guard let acl = try acl(XattrName.defaultACL, file),
+  func addDefault(_ node: inout CatarNode, _ acl: PosixACL, path: String) throws {
+    guard
       let user = acl.permissions(PosixACL.Tag.userObject),
       let group = acl.permissions(PosixACL.Tag.groupObject), let other = acl.permissions(PosixACL.Tag.other)
     else { return }
     node.acl.defaults = CatarACL.Default(
       user: user, group: group, other: other, mask: acl.permissions(PosixACL.Tag.mask))
-    node.acl.defaultUsers = try entries(acl, PosixACL.Tag.user, names.user, file.path)
-    node.acl.defaultGroups = try entries(acl, PosixACL.Tag.group, names.group, file.path)
+    node.acl.defaultUsers = try entries(acl, PosixACL.Tag.user, names.user, path)
+    node.acl.defaultGroups = try entries(acl, PosixACL.Tag.group, names.group, path)
   }
 
   private func entries(

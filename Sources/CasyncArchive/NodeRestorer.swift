@@ -1,8 +1,8 @@
 import CasyncFormat
 import CasyncIO
 
-/// Sets the metadata of extracted nodes, as far as it is wanted.
-final class NodeRestorer {
+/// Sets the metadata of extracted nodes, as far as it is wanted; on any thread.
+final class NodeRestorer: Sendable {
   private let mask: FeatureFlags
   private let shift: UIDShift
   private let names = OwnerNames()
@@ -31,20 +31,29 @@ final class NodeRestorer {
   /// Attributes that are better set on an empty file: noatime, compr, nocow, nocomp, projinherit.
   private static let early = FeatureFlags(rawValue: 0x30e_0000)
 
+  /// Whether a directory is to be a btrfs subvolume.
+  func isSubvolume(_ node: CatarNode) -> Bool {
+    node.attributes.contains(.subvolume) && wanted(node).contains(.subvolume)
+  }
+
   /// Right after a file or directory was created.
-  func created(_ node: CatarNode, _ file: File) throws {
+  /// - Returns: the attributes of chattr(1) that it has now; `nil` when nobody asked.
+  func created(_ node: CatarNode, _ file: File) throws -> UInt32? {
     let wanted = wanted(node)
-    try setAttributes(node, file, wanted.intersection(Self.early))
-    guard wanted.contains(.quotaProjectID), let present = try file.project(), present != node.projectID ?? 0
-    else {
-      guard let project = node.projectID, wanted.contains(.quotaProjectID), try file.project() == nil else {
-        return
-      }
+    let attributes = try setAttributes(node, file, wanted.intersection(Self.early), present: nil)
+    try setProject(node, file, wanted)
+    return attributes
+  }
+
+  private func setProject(_ node: CatarNode, _ file: File, _ wanted: FeatureFlags) throws {
+    guard wanted.contains(.quotaProjectID) else { return }
+    guard let present = try file.project() else {
+      guard let project = node.projectID else { return }
       throw ArchiveError(
         .unsupported, "\(file.path): its file system has no quota projects, the archive wants \(project)",
         hint: "--without=quota-projid leaves it out")
     }
-    try file.setProject(node.projectID ?? 0)
+    if present != node.projectID ?? 0 { try file.setProject(node.projectID ?? 0) }
   }
 
   /// Permission bits to create a file with; nobody else sees it before its own are set.
@@ -53,18 +62,25 @@ final class NodeRestorer {
   }
 
   /// Everything that does not keep the node from being renamed, in casync's order.
-  func complete(_ node: CatarNode, _ file: File) throws {
+  /// - Parameter status: what it is like now.
+  func complete(_ node: CatarNode, _ file: File, _ status: NodeStatus) throws {
     let wanted = wanted(node)
     let isSymlink = if case .symlink = node.content { true } else { false }
+    var permissions = status.mode & 0o7777
     if wanted.hasNumericIDs || wanted.contains(.userNames) {
-      try file.setOwner(
-        uid: owner(node.uid, node.user, names.uid, wanted, file),
-        gid: owner(node.gid, node.group, names.gid, wanted, file))
+      let uid = try owner(node.uid, node.user, names.uid, wanted, file)
+      let gid = try owner(node.gid, node.group, names.gid, wanted, file)
+      if uid != status.uid || gid != status.gid {
+        try file.setOwner(uid: uid, gid: gid)
+        // That may have cleared some of the bits.
+        permissions = .max
+      }
     }
     if !isSymlink {
-      try setPermissions(node, file, wanted)
-      if wanted.contains(.acl) { try setACLs(node, file, wanted) }
-      if wanted.contains(.xattrs) { try setXattrs(node, file) }
+      try setPermissions(node, file, wanted, present: permissions)
+      let present = wanted.isDisjoint(with: [.acl, .xattrs]) ? [] : try file.xattrNames()
+      if wanted.contains(.acl) { try setACLs(node, file, wanted, present) }
+      if wanted.contains(.xattrs) { try setXattrs(node, file, present) }
       if wanted.contains(.fcaps), case .regular = node.content { try setCapabilities(node, file) }
     }
     if wanted.contains(.selinux), let label = node.label {
@@ -74,9 +90,15 @@ final class NodeRestorer {
   }
 
   /// What may keep the node from being changed: last, under its final name.
-  func guardNode(_ node: CatarNode, _ file: File) throws {
+  /// - Parameter attributes: of chattr(1), if known.
+  func guardNode(_ node: CatarNode, _ file: File, _ attributes: UInt32?) throws {
     let wanted = wanted(node)
-    try setAttributes(node, file, wanted.intersection(.chattr))
+    _ = try setAttributes(node, file, wanted.intersection(.chattr), present: attributes)
+    if node.attributes.contains(.subvolumeReadOnly), wanted.contains(.subvolumeReadOnly),
+      try file.nodeStatus().inode == 256
+    {
+      try file.setReadOnlySubvolume(true)
+    }
     guard isFAT, !wanted.isDisjoint(with: .fatAttributes), let present = try file.fatAttributes() else {
       return
     }
@@ -111,14 +133,24 @@ final class NodeRestorer {
 
   // MARK: Permissions
 
-  private func setPermissions(_ node: CatarNode, _ file: File, _ wanted: FeatureFlags) throws {
-    if wanted.hasPermissions { return try file.setPermissions(node.permissions) }
+  private func setPermissions(
+    _ node: CatarNode, _ file: File, _ wanted: FeatureFlags, present: UInt32
+  ) throws {
+    if wanted.hasPermissions {
+      if present != node.permissions { try file.setPermissions(node.permissions) }
+      return
+    }
     guard wanted.contains(.readOnly) else { return }
     guard node.permissions & 0o222 == 0 else { return }
     try file.setPermissions(file.nodeStatus().mode & 0o7777 & ~0o222)
   }
 
-  private func setACLs(_ node: CatarNode, _ file: File, _ wanted: FeatureFlags) throws {
+  private func setACLs(
+    _ node: CatarNode, _ file: File, _ wanted: FeatureFlags, _ present: [[UInt8]]
+  ) throws {
+    func remove(_ name: [UInt8]) throws {
+      if present.contains(name) { try file.removeXattr(name) }
+    }
     let acl = node.acl
     func entries(_ list: [CatarACL.Entry], _ look: ([UInt8]) -> UInt32?) throws -> [(
       id: UInt32, permissions: UInt8
@@ -127,7 +159,7 @@ final class NodeRestorer {
     }
     func bits(_ shift: UInt32) -> UInt8 { UInt8(node.permissions >> shift & 7) }
     if acl.groupObject == nil, acl.users.isEmpty, acl.groups.isEmpty {
-      try file.removeXattr(XattrName.accessACL)
+      try remove(XattrName.accessACL)
     } else {
       let value = PosixACL(
         user: bits(6), users: try entries(acl.users, names.uid), group: acl.groupObject ?? bits(3),
@@ -135,7 +167,7 @@ final class NodeRestorer {
       try file.setXattr(XattrName.accessACL, value.encoded)
     }
     guard node.content == .directory else { return }
-    guard let defaults = acl.defaults else { return try file.removeXattr(XattrName.defaultACL) }
+    guard let defaults = acl.defaults else { return try remove(XattrName.defaultACL) }
     let value = PosixACL(
       user: defaults.user, users: try entries(acl.defaultUsers, names.uid), group: defaults.group,
       groups: try entries(acl.defaultGroups, names.gid), mask: defaults.mask, other: defaults.other)
@@ -144,12 +176,12 @@ final class NodeRestorer {
 
   // MARK: Extended attributes
 
-  private func setXattrs(_ node: CatarNode, _ file: File) throws {
+  private func setXattrs(_ node: CatarNode, _ file: File, _ names: [[UInt8]]) throws {
     switch node.content {
     case .regular, .directory: break
     default: return
     }
-    let present = try file.xattrNames().filter(CatarNode.isStored(xattr:))
+    let present = names.filter(CatarNode.isStored(xattr:))
     for name in present where !node.xattrs.contains(where: { $0.name == name }) { try file.removeXattr(name) }
     for xattr in node.xattrs { try file.setXattr(xattr.name, xattr.value) }
   }
@@ -176,25 +208,30 @@ final class NodeRestorer {
     }
   }
 
-  private func setAttributes(_ node: CatarNode, _ file: File, _ features: FeatureFlags) throws {
+  /// - Parameter present: the attributes that it has, if known.
+  /// - Returns: those that it has then, if they were asked for.
+  private func setAttributes(
+    _ node: CatarNode, _ file: File, _ features: FeatureFlags, present known: UInt32?
+  ) throws -> UInt32? {
     switch node.content {
     case .regular, .directory: break
-    default: return
+    default: return nil
     }
-    guard !features.isEmpty else { return }
+    guard !features.isEmpty else { return nil }
     let value = AttributeMap.chattr(node.attributes.intersection(features))
-    guard let present = try file.attributes() else {
-      guard value != 0 else { return }
+    guard let present = try known ?? file.attributes() else {
+      guard value != 0 else { return nil }
       throw ArchiveError(
         .unsupported, "\(file.path): its file system has no chattr attributes",
         hint: "--without=chattr leaves them out")
     }
     let attributes = present & ~AttributeMap.chattr(features) | value
-    guard attributes != present else { return }
+    guard attributes != present else { return present }
     do {
       try file.setAttributes(attributes)
     } catch let error as SystemError where error.isUnsupported {
       throw ArchiveError(.unsupported, "\(error)", hint: "--without=chattr leaves such attributes out")
     }
+    return attributes
   }
 }

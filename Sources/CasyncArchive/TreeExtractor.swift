@@ -1,218 +1,271 @@
 public import CasyncFormat
 package import CasyncIO
+import Synchronization
 
 /// Makes a directory tree of the nodes of an archive.
 ///
+///     nodes in order → directories (calling thread) → batches of small files → workers: temporary name,
+///     content, metadata, final name → the directory's own metadata, by whoever was last in it
+///
 /// Everything is anchored to open directories and made of single names, so that neither a name nor a link
-/// leads out of the target. A file gets its name only when it is whole. Not to be shared between threads.
+/// leads out of the target. A file gets its name only when it is whole. Large files are written on the calling
+/// thread, which is the only one that may use the extractor.
 package final class TreeExtractor {
+  /// Gets a regular file whose content is whole, where in the archive that starts, and its size.
+  package typealias Written = @Sendable (_ file: File, _ contentOffset: UInt64, _ size: UInt64) throws -> Void
+
   private struct Level {
-    let directory: File
+    let directory: OpenDirectory
     /// `nil` for a directory that is not a node of the archive: what holds a subtree.
     let node: CatarNode?
-    /// Names that the archive has in it, ascending.
     var names: [[UInt8]] = []
+    var attributes: UInt32?
   }
 
-  /// A node that is no directory, under way.
-  private struct Leaf {
-    let node: CatarNode
-    let name: [UInt8]
-    let temporary: [UInt8]
-    let file: File
-    /// Bytes of its content so far.
-    var offset: UInt64 = 0
+  /// What was entered and is no directory.
+  private enum Current {
+    /// It is in the batch, where its content is collected.
+    case small
+    case large(LeafMaker.Leaf)
   }
+
+  /// A batch is handed out when it holds so many nodes, or so many bytes.
+  private static let batchCount = 32
+  private static let batchLength = 256 << 10
+  /// Larger files are written by the calling thread.
+  private static let smallFile: UInt64 = 128 << 10
+  /// What may be under way, which bounds the memory and the open directories.
+  private static let jobLimit = 8
 
   private let options: ExtractOptions
-  private let restorer: NodeRestorer
+  private let pool: WorkerPool<Void>
+  private let maker: LeafMaker
+  private let buffers = BufferPool(bufferLength: batchLength, capacity: jobLimit + 1)
   private var levels: [Level]
-  private var leaf: Leaf?
+  private var current: Current?
+  private var batch: Batch?
+  private var jobs = Fifo<Job<Void>>()
   /// The node entered last is of a type that is not wanted.
   private var isSkipping = false
-  /// Zeros that were left out as holes.
-  package private(set) var holeBytes: UInt64 = 0
 
-  /// - Parameter directory: what the archive's top directory becomes, or what gets a node of another path.
-  package init(into directory: File, _ options: ExtractOptions) throws {
+  /// Small nodes that one worker makes, and the content of them all.
+  private struct Batch: Sendable {
+    let lease: BufferPool.Lease
+    var filled = 0
+    var nodes: [(leaf: LeafMaker.Wanted, range: Range<Int>)] = []
+  }
+
+  /// Runs `body` with an extractor; returns when all that it was told of is done.
+  /// - Parameters:
+  ///   - directory: what the archive's top directory becomes, or what gets a node of another path.
+  ///   - written: called for each regular file, on any thread, when its content is whole and it has no name.
+  package static func extract<Result>(
+    into directory: File, _ options: ExtractOptions, workers: Int? = nil,
+    written: @escaping Written = { _, _, _ in }, _ body: (TreeExtractor) throws -> Result
+  ) throws -> Result {
+    let count = workers ?? min(8, WorkerPool<Void>.processorCount)
+    return try WorkerPool<Void>.with(count: count, context: {}) { pool in
+      let extractor = try TreeExtractor(into: directory, options, written, pool)
+      let result = try body(extractor)
+      try extractor.finish()
+      return result
+    }
+  }
+
+  private init(
+    into directory: File, _ options: ExtractOptions, _ written: @escaping Written, _ pool: WorkerPool<Void>
+  ) throws {
     self.options = options
-    let magic = FileSystemKind(magic: try directory.fileSystemMagic())
-    restorer = NodeRestorer(
-      mask: options.mask, shift: options.shift, isFAT: magic == .fat || magic == .fuse)
-    levels = [Level(directory: directory, node: nil)]
+    self.pool = pool
+    maker = try LeafMaker(options, target: directory, written)
+    levels = [Level(directory: OpenDirectory(directory, in: nil, isNew: false), node: nil)]
   }
 
   deinit {
     // Reached with a file under way only after a failure, whose error is the one to report.
-    if let leaf { try? levels.last?.directory.remove(node: leaf.temporary, isDirectory: false) }
+    if case .large(let leaf) = current { leaf.abandon() }
   }
+
+  /// Zeros that were left out as holes.
+  package var holeBytes: UInt64 { maker.holeBytes.load(ordering: .relaxed) }
+
+  /// Files that became links to their twins.
+  package var linkedFiles: Int { maker.linkedFiles.load(ordering: .relaxed) }
 
   // MARK: Nodes
 
   /// A node begins.
-  /// - Parameter name: `nil` for the top directory of an archive, which is the target itself.
-  package func enter(_ name: [UInt8]?, _ node: CatarNode) throws {
+  /// - Parameters:
+  ///   - name: `nil` for the top directory of an archive, which is the target itself.
+  ///   - offset: where in the archive its content starts.
+  ///   - isCopy: its content is that of a file, which `copy` names before it ends.
+  package func enter(
+    _ name: [UInt8]?, _ node: CatarNode, contentOffset offset: UInt64, isCopy: Bool = false
+  ) throws {
     guard let name else {
       let target = levels[0].directory
-      if options.undoImmutable { try allowChanges(target) }
-      return levels.append(Level(directory: target, node: node))
+      if options.undoImmutable { try maker.changes.allow(target.file) }
+      let directory = OpenDirectory(target.file, in: target, isNew: false)
+      return levels.append(Level(directory: directory, node: node))
     }
     levels[levels.count - 1].names.append(name)
     let parent = levels[levels.count - 1].directory
-    isSkipping = !restorer.makes(node)
+    isSkipping = !maker.restorer.makes(node)
     if isSkipping { return }
-    if node.content == .directory {
-      let directory = try openDirectory(name, in: parent)
-      try restorer.created(node, directory)
-      levels.append(Level(directory: directory, node: node))
-    } else {
-      try make(node, name, in: parent)
+    switch node.content {
+    case .directory:
+      let directory = try openDirectory(name, node, in: parent)
+      let attributes = try maker.restorer.created(node, directory.file)
+      levels.append(Level(directory: directory, node: node, attributes: attributes))
+    case .regular(let size) where size > Self.smallFile && !isCopy:
+      parent.retain()
+      let wanted = LeafMaker.Wanted(node: node, name: name, parent: parent, contentOffset: offset)
+      current = .large(try maker.create(wanted))
+    case .regular(let size):
+      try collect(name, node, isCopy ? 0 : Int(size), in: parent, offset)
+    default: try collect(name, node, 0, in: parent, offset)
     }
   }
 
   /// The node entered last and not left ends.
-  package func leave() throws {
+  /// - Parameter twin: a file elsewhere that is the same, of which a link may be made.
+  package func leave(twin: Twin? = nil) throws {
     if isSkipping {
       isSkipping = false
       return
     }
-    if let leaf {
-      try finish(leaf)
-      self.leaf = nil
-      return
+    if let current {
+      self.current = nil
+      guard case .large(var large) = current else {
+        if let twin, let last = batch?.nodes.indices.last { batch?.nodes[last].leaf.twin = twin }
+        return
+      }
+      large.wanted.twin = twin
+      let (maker, leaf) = (maker, large)
+      return try submit {
+        try maker.finish(leaf)
+        try maker.release(leaf.wanted.parent)
+      }
     }
-    guard let level = levels.popLast(), let node = level.node else { return }
-    if options.delete { try removeUnlisted(level) }
-    try restorer.complete(node, level.directory)
-    try restorer.guardNode(node, level.directory)
+    guard levels.count > 1, let level = levels.popLast() else { return }
+    level.directory.end(
+      OpenDirectory.Ending(node: level.node, names: level.names, attributes: level.attributes))
+    try maker.release(level.directory)
   }
 
-  private func openDirectory(_ name: [UInt8], in parent: File) throws -> File {
-    switch try parent.nodeStatus(name)?.isDirectory {
-    case nil: try parent.makeDirectory(node: name, mode: 0o700)
+  /// Waits until all is done that was entered and left.
+  private func finish() throws {
+    try handOut()
+    while let job = jobs.popFirst() { try job.wait() }
+  }
+
+  /// The file entered last has the content of `file`.
+  package func copy(from file: File) {
+    guard let last = batch?.nodes.indices.last, !isSkipping else { return }
+    batch?.nodes[last].leaf.source = file
+  }
+
+  /// Makes a name in the present directory a link to a file that was entered before.
+  /// - Parameter path: the file's, from the top directory down.
+  package func link(_ name: [UInt8], to path: [UInt8]) throws {
+    try finish()
+    levels[levels.count - 1].names.append(name)
+    try maker.link(name, in: levels[levels.count - 1].directory, to: path, of: levels[0].directory.file)
+  }
+
+  private func openDirectory(_ name: [UInt8], _ node: CatarNode, in parent: OpenDirectory) throws
+    -> OpenDirectory
+  {
+    let present = parent.isNew ? nil : try parent.file.nodeStatus(name)
+    switch present?.isDirectory {
+    case nil: try maker.makeDirectory(name, node, in: parent.file)
     case true?: break
     case false?:
-      let temporary = Self.temporaryName(name)
-      try parent.makeDirectory(node: temporary, mode: 0o700)
-      try retryingChanges(name, in: parent) { try parent.exchange(node: temporary, with: name) }
-      try remove(temporary, in: parent)
+      let temporary = maker.temporaryName(name)
+      try maker.makeDirectory(temporary, node, in: parent.file)
+      try maker.changes.retrying(name, in: parent.file) {
+        try parent.file.exchange(node: temporary, with: name)
+      }
+      try maker.changes.remove(temporary, in: parent.file)
     }
-    let directory = try parent.open(node: name, .directory)
-    if options.undoImmutable { try allowChanges(directory) }
-    return directory
+    let directory = try parent.file.open(node: name, .directory)
+    if options.undoImmutable { try maker.changes.allow(directory) }
+    return OpenDirectory(directory, in: parent, isNew: present?.isDirectory != true)
   }
 
-  private func make(_ node: CatarNode, _ name: [UInt8], in parent: File) throws {
-    let temporary = Self.temporaryName(name)
-    let mode = restorer.creationMode(node)
-    switch node.content {
-    case .regular:
-      let file = try parent.open(node: temporary, [.readWrite, .create, .exclusive], mode: mode)
-      leaf = Leaf(node: node, name: name, temporary: temporary, file: file)
-      return try restorer.created(node, file)
-    case .symlink(let target): try parent.makeSymlink(node: temporary, target: target)
-    case .blockDevice(let major, let minor), .characterDevice(let major, let minor):
-      try parent.makeNode(temporary, mode: node.content.type | mode, major: major, minor: minor)
-    case .fifo, .socket, .directory: try parent.makeNode(temporary, mode: node.content.type | mode)
+  // MARK: Small nodes
+
+  private func collect(
+    _ name: [UInt8], _ node: CatarNode, _ size: Int, in parent: OpenDirectory, _ offset: UInt64
+  ) throws {
+    if let batch, batch.nodes.count == Self.batchCount || batch.filled + size > Self.batchLength {
+      try handOut()
     }
-    do {
-      let file = try parent.open(node: temporary, .reference)
-      leaf = Leaf(node: node, name: name, temporary: temporary, file: file)
-    } catch {
-      // The error that kept it from being used is the one to report.
-      try? parent.remove(node: temporary, isDirectory: false)
-      throw error
-    }
+    var batch = batch ?? Batch(lease: buffers.waitForOne())
+    parent.retain()
+    let wanted = LeafMaker.Wanted(node: node, name: name, parent: parent, contentOffset: offset)
+    batch.nodes.append((wanted, batch.filled..<batch.filled + size))
+    self.batch = batch
+    current = .small
   }
 
-  private func finish(_ leaf: Leaf) throws {
-    guard let parent = levels.last?.directory else { return }
-    if case .regular(let size) = leaf.node.content { try leaf.file.setSize(size) }
-    try restorer.complete(leaf.node, leaf.file)
-    try place(leaf.temporary, leaf.name, leaf.node, in: parent)
-    try restorer.guardNode(leaf.node, leaf.file)
-  }
-
-  /// Renames; what is of another kind is exchanged and then removed.
-  private func place(_ temporary: [UInt8], _ name: [UInt8], _ node: CatarNode, in parent: File) throws {
-    let present = try parent.nodeStatus(name)
-    try retryingChanges(name, in: parent) {
-      if let present, present.mode & CatarNode.Content.typeMask != node.content.type {
-        try parent.exchange(node: temporary, with: name)
-        try remove(temporary, in: parent)
-      } else {
-        try parent.rename(node: temporary, to: name)
+  private func handOut() throws {
+    guard let batch else { return }
+    self.batch = nil
+    let maker = maker
+    try submit {
+      let buffer = batch.lease.buffer
+      for (wanted, range) in batch.nodes {
+        let leaf = try maker.create(wanted)
+        if let source = wanted.source { try maker.copy(source, to: leaf) }
+        try maker.write(buffer.bytes.extracting(range), to: leaf, at: 0)
+        try maker.finish(leaf)
+        try maker.release(wanted.parent)
       }
     }
   }
 
-  /// `.#`, the name, 16 random digits; of a long name only so much that it fits.
-  private static func temporaryName(_ name: [UInt8]) -> [UInt8] {
-    let random = String(UInt64.random(in: .min ... .max), radix: 16)
-    let digits = String(repeating: "0", count: 16 - random.count) + random
-    return Array(".#".utf8) + name.prefix(255 - 18) + Array(digits.utf8)
+  /// Has a worker run `body`; waits while too much is under way.
+  /// - Throws: what an earlier one failed with.
+  private func submit(_ body: @escaping @Sendable () throws -> Void) throws {
+    while let job = jobs.first, jobs.count >= Self.jobLimit || job.isFinished {
+      _ = jobs.popFirst()
+      try job.wait()
+    }
+    jobs.append(pool.submit { _ in try body() })
   }
 
   // MARK: Content
 
   /// The next bytes of the regular file that was entered last.
   package func content(_ bytes: RawSpan) throws {
-    guard var leaf else { return }
-    var start = 0
-    var end = 0
-    while end < bytes.byteCount {
-      let position = leaf.offset + UInt64(end)
-      let count = min(4096 - Int(position % 4096), bytes.byteCount - end)
-      if options.punchHoles, count == 4096, bytes.extracting(end..<end + count).isZero {
-        try leaf.file.write(bytes.extracting(start..<end), at: leaf.offset + UInt64(start))
-        start = end + count
-        holeBytes += UInt64(count)
-      }
-      end += count
-    }
-    try leaf.file.write(bytes.extracting(start..<end), at: leaf.offset + UInt64(start))
-    leaf.offset += UInt64(bytes.byteCount)
-    self.leaf = leaf
-  }
-
-  // MARK: Removing
-
-  private func removeUnlisted(_ level: Level) throws {
-    var listed = level.names[...]
-    for name in try level.directory.nodeNames() {
-      while let first = listed.first, first.lexicographicallyPrecedes(name) { listed.removeFirst() }
-      if listed.first != name { try remove(name, in: level.directory) }
+    switch current {
+    case nil: break
+    case .small:
+      guard let filled = batch?.filled, let lease = batch?.lease else { return }
+      lease.buffer.copy(bytes, to: filled)
+      batch?.filled += bytes.byteCount
+    case .large(var leaf):
+      try maker.write(bytes, to: leaf, at: leaf.offset)
+      leaf.offset += UInt64(bytes.byteCount)
+      current = .large(leaf)
     }
   }
+}
 
-  /// Removes a node and all below it.
-  private func remove(_ name: [UInt8], in parent: File) throws {
-    guard let status = try parent.nodeStatus(name) else { return }
-    if status.isDirectory {
-      let directory = try parent.open(node: name, .directory)
-      if options.undoImmutable { try allowChanges(directory) }
-      for child in try directory.nodeNames() { try remove(child, in: directory) }
-    }
-    try retryingChanges(name, in: parent) { try parent.remove(node: name, isDirectory: status.isDirectory) }
-  }
+/// A file that is like one of an archive in everything.
+package struct Twin: Sendable {
+  package let directory: File
+  /// From the directory on.
+  package let path: [UInt8]
+  package let features: FeatureFlags
+  package let shift: UIDShift
 
-  /// With `undoImmutable` what is not permitted is tried again when `name` may be changed.
-  private func retryingChanges(_ name: [UInt8], in parent: File, _ change: () throws -> Void) throws {
-    do {
-      try change()
-    } catch let error as SystemError where error.isNotPermitted && options.undoImmutable {
-      guard let status = try parent.nodeStatus(name), status.isRegular || status.isDirectory else {
-        throw error
-      }
-      try allowChanges(parent.open(node: name, status.isDirectory ? .directory : .nonBlocking))
-      try change()
-    }
-  }
-
-  /// Clears what chattr(1) sets against changes.
-  private func allowChanges(_ file: File) throws {
-    guard let present = try file.attributes(), present & AttributeMap.guarding != 0 else { return }
-    try file.setAttributes(present & ~AttributeMap.guarding)
+  package init(directory: File, path: [UInt8], features: FeatureFlags, shift: UIDShift) {
+    self.directory = directory
+    self.path = path
+    self.features = features
+    self.shift = shift
   }
 }
 
@@ -229,22 +282,4 @@ public struct ExtractOptions: Sendable {
   public var undoImmutable = false
 
   public init() {}
-}
-
-extension RawSpan {
-  /// Whether all bytes are zero.
-  fileprivate var isZero: Bool {
-    var sum: UInt64 = 0
-    var offset = 0
-    while let word = word(at: offset) {
-      sum |= word
-      offset += 8
-      if sum != 0 { return false }
-    }
-    while let byte = byte(at: offset) {
-      sum |= UInt64(byte)
-      offset += 1
-    }
-    return sum == 0
-  }
 }

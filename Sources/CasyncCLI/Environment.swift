@@ -1,3 +1,4 @@
+internal import CasyncIO
 internal import Glibc
 
 /// The environment variables, as a parameter.
@@ -15,6 +16,13 @@ struct Environment: Sendable {
   /// A variable that is set and not empty.
   subscript(name: String) -> String? {
     lookup(name).flatMap { $0.isEmpty ? nil : $0 }
+  }
+
+  /// Where files that nobody keeps are made: as casync chooses it.
+  var temporaryDirectory: String {
+    ["TMPDIR", "TEMP", "TMP"].compactMap { self[$0] }.first { path in
+      path.hasPrefix("/") && FileSystem.isDirectory(path)
+    } ?? "/var/tmp"
   }
 
   /// `CASYNC_LOG_LEVEL`; a value that is none is reported and ignored.

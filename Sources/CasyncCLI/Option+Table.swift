@@ -8,12 +8,13 @@ extension Option {
   private static let writers: [Verb] = [.put, .make]
   private static let archivers = [Verb.make, .digest] + listers
   private static let readers: [Verb] = [.get, .extract]
+  private static let comparers: [Verb] = [.verify, .diff]
   /// What reads or writes indexes and stores wherever they are.
   private static let remote =
     writers + readers + listers
     + [.digest, .verify, .diff, .info, .listChunks, .gc, .check, .copy, .mkdev, .mount]
   private static let jobs: [Verb] = [
-    .put, .get, .make, .extract, .digest, .verify, .diff, .gc, .check, .copy,
+    .put, .get, .make, .extract, .digest, .verify, .diff, .clone, .gc, .check, .copy,
   ]
   private static let reporters: [Verb] = [
     .put, .get, .digest, .verify, .diff, .info, .listChunks, .gc, .check, .copy, .mkdev,
@@ -37,10 +38,10 @@ extension Option {
     theirs(.dryRun, .flag, short: "n", for: [.gc], "print what would be removed, remove nothing"),
     theirs(
       .store, .path("DIR"),
-      for: writers + readers + listers + [.digest, .diff, .gc, .check, .copy, .mkdev, .mount],
+      for: writers + readers + listers + comparers + [.digest, .gc, .check, .copy, .mkdev, .mount],
       "the store; get, diff, digest and mkdev take several, asked in order"),
     theirs(
-      .extraStore, .path("DIR"), for: readers + listers + [.digest, .diff, .copy, .mkdev, .mount],
+      .extraStore, .path("DIR"), for: readers + listers + comparers + [.digest, .copy, .mkdev, .mount],
       "a further store to read from"),
     theirs(
       .chunkSize, .text("SIZES"), for: writers,
@@ -51,30 +52,41 @@ extension Option {
     theirs(
       .compression, .choice(["zstd", "xz", "gzip", "default"]), for: writers, "compress chunks by this (zstd)"
     ),
-    theirs(.seed, .path("PATH"), for: readers, "a file or device to take chunks from; may be repeated"),
+    theirs(
+      .seed, .path("PATH"), for: readers,
+      "a file, device or directory to take chunks from; may be repeated"),
     theirs(
       .cache, .path("DIR"), for: [.get, .mkdev, .mount], "keep what is fetched here and look here first"),
     theirs(.cacheAuto, .flag, short: "c", "for archives"),
     theirs(.rateLimit, .size, for: remote, "fetch from remote stores at most so many bytes a second"),
-    theirs(.excludeNodump, .boolean, for: archivers, "leave out what chattr +d marks (yes)"),
-    theirs(.excludeSubmounts, .boolean, for: archivers, "leave out what is mounted below (no)"),
-    theirs(.excludeFile, .boolean, for: archivers, "obey .caexclude files (yes)"),
+    theirs(.excludeNodump, .boolean, for: archivers + [.clone], "leave out what chattr +d marks (yes)"),
+    theirs(.excludeSubmounts, .boolean, for: archivers + [.clone], "leave out what is mounted below (no)"),
+    theirs(.excludeFile, .boolean, for: archivers + [.clone], "obey .caexclude files (yes)"),
     theirs(.reflink, .boolean, for: readers, "share blocks with seeds where the file system can (yes)"),
-    theirs(.hardlink, .boolean, "for archives"),
+    theirs(.hardlink, .boolean, for: [.extract], "link files of a tree to the same files of seeds (no)"),
     theirs(.punchHoles, .boolean, for: [.extract], "leave zeros out of files of a tree (yes)"),
-    theirs(.delete, .boolean, for: [.extract], "remove from a directory what the archive lacks (yes)"),
-    theirs(.undoImmutable, .boolean, for: [.extract], "clear chattr +i and +a on what is in the way (no)"),
+    theirs(
+      .delete, .boolean, for: [.extract, .clone], "remove from a directory what the archive lacks (yes)"),
+    theirs(
+      .undoImmutable, .boolean, for: [.extract, .clone],
+      "clear chattr +i and +a on what is in the way (no)"),
     theirs(.seedOutput, .boolean, for: readers, "take chunks from the target's old content too (yes)"),
     theirs(.recursive, .boolean, for: [.list], "list what is below the first directories (yes)"),
     theirs(.mkdir, .boolean, for: [.mount], "make the directory to mount on (yes)"),
     theirs(
-      .uidShift, .text("SHIFT"), for: archivers + [.extract, .mount], "subtract this from user and group IDs"),
-    theirs(.uidRange, .text("RANGE"), for: archivers + [.extract, .mount], "take them modulo this (65536)"),
+      .uidShift, .text("SHIFT"), for: archivers + comparers + [.extract, .mount],
+      "subtract this from user and group IDs"),
     theirs(
-      .with, .feature, for: archivers + [.extract], "what of files an archive holds (all); may be repeated"),
-    theirs(.without, .feature, for: archivers + [.extract], "what of files an archive does not hold"),
+      .uidRange, .text("RANGE"), for: archivers + comparers + [.extract, .mount],
+      "take them modulo this (65536)"),
     theirs(
-      .what, .kind, for: [.make, .extract, .digest, .mkdev, .mount] + listers,
+      .with, .feature, for: archivers + comparers + [.extract, .clone],
+      "what of files an archive holds (all); may be repeated"),
+    theirs(
+      .without, .feature, for: archivers + comparers + [.extract, .clone],
+      "what of files an archive does not hold"),
+    theirs(
+      .what, .kind, for: [.make, .extract, .digest, .mkdev, .mount] + comparers + listers,
       "the kind of a file whose name does not say it"),
   ]
 
@@ -102,7 +114,7 @@ extension Option {
       .progress, .choice(ProgressStyle.allCases.map(\.rawValue)), for: jobs,
       "how to show progress on standard error (auto)"),
     ours(
-      .workers, .count, for: [.put, .get, .make, .extract, .verify, .check, .mkdev, .mount],
+      .workers, .count, for: [.put, .get, .make, .extract, .verify, .check, .mkdev, .mount, .clone],
       "threads that hash and compress (one a processor; mkdev, mount: 16)"),
     ours(.socket, .path("PATH"), for: [.mkdev, .serve], "listen at this UNIX socket; may be repeated"),
     ours(
@@ -145,6 +157,8 @@ extension Option {
     ours(.toIndex, .path("DIR|none"), for: [.copy], "where the indexes go (beside the store of --to)"),
     ours(.writable, .flag, for: [.serve], "take chunks and indexes by PUT from who has the token"),
     ours(.tokenFile, .path("FILE"), for: [.serve], "the token that writers must show (else $CASYNC_TOKEN)"),
+    ours(.fromTar, .path("FILE"), for: [.make], "make the archive of this tar archive; - is standard input"),
+    ours(.toTar, .path("FILE"), for: [.extract], "make a tar archive of the archive; - is standard output"),
     ours(
       .generateCompletionScript, .choice(Completion.Shell.allCases.map(\.rawValue)), for: [],
       "print a completion script for this shell"),

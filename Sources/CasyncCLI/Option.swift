@@ -53,6 +53,8 @@ struct Option: Sendable {
     case toIndex = "to-index"
     case writable
     case tokenFile = "token-file"
+    case fromTar = "from-tar"
+    case toTar = "to-tar"
     case generateCompletionScript = "generate-completion-script"
   }
 

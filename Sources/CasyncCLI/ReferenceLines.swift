@@ -38,13 +38,24 @@ enum ReferenceLines {
       """
   }
 
+  static func afterExtract(_ summary: ExtractTreeSummary) -> String {
+    let holes = "Zero bytes written as sparse files: \(Quantity.short(summary.holeBytes))"
+    guard let sources = summary.sources else { return holes }
+    let time = "Total extract time: \(Int64(summary.duration / .milliseconds(1)))ms"
+    return ([holes] + lines(of: sources) + [time]).joined(separator: "\n")
+  }
+
   static func afterExtract(_ summary: GetSummary) -> String {
+    let holes = "Zero bytes written as sparse files: \(Quantity.short(summary.zeroedBytes))"
+    let time = "Total extract time: \(Int64(summary.duration / .milliseconds(1)))ms"
+    return ([holes] + lines(of: summary) + [time]).joined(separator: "\n")
+  }
+
+  /// Where the chunks came from.
+  private static func lines(of summary: GetSummary) -> [String] {
     let stores: [Source] = [.store, .cache]
     let seeds: [Source] = [.inPlace, .target, .seed, .duplicate, .zero]
-    var lines = [
-      "Zero bytes written as sparse files: \(Quantity.short(summary.zeroedBytes))",
-      "Bytes cloned through reflinks: \(Quantity.short(summary.clonedBytes))",
-    ]
+    var lines = ["Bytes cloned through reflinks: \(Quantity.short(summary.clonedBytes))"]
     for (name, sources) in [("local store", stores), ("local seed", seeds)] {
       let chunks = sources.reduce(0) { $0 + summary.share(of: $1).chunks }
       let bytes = sources.reduce(0) { $0 + summary.share(of: $1).bytes }
@@ -52,8 +63,7 @@ enum ReferenceLines {
       lines.append("Chunk requests fulfilled from \(name): \(chunks) (\(share))")
       lines.append("Bytes used from \(name): \(Quantity.short(bytes)) (\(percent(bytes, of: summary.size)))")
     }
-    lines.append("Total extract time: \(Int64(summary.duration / .milliseconds(1)))ms")
-    return lines.joined(separator: "\n")
+    return lines
   }
 
   static func afterCollection(_ summary: CollectionSummary, dryRun: Bool, verbose: Bool) -> String {

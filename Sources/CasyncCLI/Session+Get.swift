@@ -28,6 +28,7 @@ extension Session {
 
   /// `casync extract [INDEX] [TARGET]`: the same, as casync 2 does it.
   func extract() throws -> Int32 {
+    if let tar = arguments.value(.toTar) { return try extractTar(tar) }
     let input = Locator(arguments.operand(0))
     let target = try Locator(arguments.operand(1)).localPath("target")
     let (kind, exists) = try extractKind(input, target)

@@ -36,6 +36,7 @@ extension Session {
 
   /// `casync verify INDEX TARGET`.
   func verify() throws -> Int32 {
+    if let kind = treeKind(arguments.operands[0]) { return try compareTree(kind) }
     var request = VerifyRequest(index: try indexLocation(), target: try dataPath(1, "target"))
     request.connection = try connection()
     request.workers = arguments.count(.workers)
@@ -52,6 +53,7 @@ extension Session {
 
   /// `casync diff OLD NEW`.
   func diff() throws -> Int32 {
+    if let kind = treeKind(arguments.operands[0]) { return try compareTree(kind) }
     let isStored = arguments.has(.store) || arguments.has(.extraStore) || environment["CASYNC_STORE"] != nil
     var request = DiffRequest(
       old: try indexLocation(0), new: try indexLocation(1),

@@ -59,4 +59,37 @@ extension Session {
       return 0
     }
   }
+
+  // MARK: Comparing
+
+  /// Whether an operand is an archive or the index of one; `nil` for anything else.
+  func treeKind(_ operand: String) -> Kind? {
+    let kind = arguments.value(.what).flatMap(Kind.init) ?? Kind(suffixOf: Locator(operand))
+    return kind == .archive || kind == .archiveIndex ? kind : nil
+  }
+
+  /// `casync verify|diff ARCHIVE|INDEX DIRECTORY`.
+  func compareTree(_ kind: Kind) throws -> Int32 {
+    let directory = try treeDirectory(arguments.operands[1])
+    var request = CompareTreeRequest(try treeSource(arguments.operands[0], kind), directory: directory)
+    request.mask = Features.chosen(by: arguments)
+    request.shift = try uidShift()
+    return try job(
+      { progress in
+        try request.run(progress) { difference in
+          let (path, what) = (difference.escapedPath, difference.what)
+          let json: JSON = .object([
+            "path": .string(path), "what": .string(what), "expected": .string(difference.expected),
+            "found": .string(difference.found),
+          ])
+          try print(
+            isJSON ? json.text + "\n" : "\(path)\t\(what)\t\(difference.expected)\t\(difference.found)\n")
+        }
+      },
+      report: { nodes, differences in
+        let verdict = differences == 0 ? "no difference" : "\(differences) differences"
+        console.info("\(nodes) files and directories, \(verdict)")
+        return differences == 0 ? 0 : 1
+      })
+  }
 }

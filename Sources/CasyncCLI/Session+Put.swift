@@ -9,13 +9,17 @@ extension Session {
     let index = try indexLocation()
     var request = PutRequest(
       input: try dataPath(1, "input"), index: index, store: try store(beside: arguments.operands[0]))
-    request.chunker = try chunker()
+    // Of an archive chunks, digest and flags are those that make would give it.
+    let isArchive = Kind(suffixOf: Locator(arguments.operands[0])) == .archiveIndex
+    request.chunker =
+      isArchive ? .buzhash(try ChunkSizes.parse(arguments.value(.chunkSize) ?? "auto")) : try chunker()
     request.digest = digestAlgorithm ?? .sha256
     request.extent = try extent()
     request.digestsImage = arguments.has(.imageDigest)
     try setOptions(of: &request)
     return try job(
-      resume: "the chunks stored so far are kept; the same command goes on from there", request.run
+      resume: "the chunks stored so far are kept; the same command goes on from there",
+      isArchive ? PutArchiveRequest(put: request).run : request.run
     ) {
       summary in
       if isJSON {
@@ -70,6 +74,9 @@ extension Session {
     let isTree = named == .archive || named == .archiveIndex
     // Of archives a directory that is not named is the present one, of blobs standard input.
     let input = isTree && arguments.operands.count < 2 ? "." : arguments.operand(1)
+    guard isTree || !arguments.has(.fromTar) else {
+      throw UsageError("make --from-tar makes a .catar or .caidx", hint: Kind.suffixes)
+    }
     let inputKind = try fileKind(input)
     switch named ?? (output == .standardStream && inputKind == .directory ? .archive : nil) {
     case .archive?: return .archive

@@ -10,27 +10,41 @@ extension Session {
   func makeTree(isIndex: Bool) throws -> Int32 {
     let operand = arguments.operand(0)
     let output = try isIndex ? Locator(operand).location("index") : Locator(operand).localPath("archive")
-    let directory = try treeDirectory(arguments.operands.count > 1 ? arguments.operands[1] : ".")
-    let options = try treeOptions()
+    let source = try madeSource()
     notifyReady()
     guard isIndex else {
-      let request = MakeArchiveRequest(directory: directory, archive: output, options: options)
+      let request = MakeArchiveRequest(source: source, archive: output)
       return try job(request.run) { digest in
         try printDigest(digest, besides: output)
         return 0
       }
     }
-    var request = PutRequest(input: directory, index: output, store: try store(beside: operand))
+    var request = PutRequest(input: operand, index: output, store: try store(beside: operand))
     request.chunker = .buzhash(try ChunkSizes.parse(arguments.value(.chunkSize) ?? "auto"))
-    request.digest = options.features.digest
-    request.flags = options.features
+    request.digest = digestAlgorithm ?? .sha512_256
+    request.flags = try treeOptions().features
     try setOptions(of: &request)
     if isVerbose { console.info(ReferenceLines.beforeMake(request)) }
-    return try job(MakeTreeRequest(put: request, options: options).run) { summary in
+    return try job(MakeTreeRequest(put: request, source: source).run) { summary in
       if isVerbose { console.info(ReferenceLines.afterMake(summary)) }
       try printDigest(summary.printedDigest, besides: output)
       return 0
     }
+  }
+
+  /// What an archive is made of.
+  private func madeSource() throws -> TreeSource {
+    let options = try treeOptions()
+    guard let tar = arguments.value(.fromTar) else {
+      let directory = try treeDirectory(arguments.operands.count > 1 ? arguments.operands[1] : ".")
+      return .directory(path: directory, options: options)
+    }
+    guard arguments.operands.count < 2 else {
+      throw UsageError(
+        "make --from-tar takes no directory", hint: "write casync make --from-tar=FILE ARCHIVE")
+    }
+    let path = try Locator(tar).localPath("tar archive")
+    return .tar(path: path, options: options, temporary: environment.temporaryDirectory)
   }
 
   /// A directory that is archived.
@@ -49,12 +63,6 @@ extension Session {
   /// `casync extract [ARCHIVE|ARCHIVE_INDEX] [DIRECTORY] [SUBTREE]`.
   func extractTree(isIndex: Bool) throws -> Int32 {
     let operand = arguments.operand(0)
-    guard arguments.values(.seed).isEmpty else {
-      throw UsageError("--seed for directory trees is not supported yet in this version")
-    }
-    guard !(arguments.boolean(.hardlink) ?? false) else {
-      throw UsageError("--hardlink is not supported yet in this version")
-    }
     let directory = try treeDirectory(arguments.operands.count > 1 ? arguments.operands[1] : ".")
     var request = ExtractTreeRequest(
       try treeSource(operand, isIndex ? .archiveIndex : .archive), directory: directory,
@@ -64,11 +72,53 @@ extension Session {
     request.options.delete = arguments.boolean(.delete) ?? true
     request.options.punchHoles = arguments.boolean(.punchHoles) ?? true
     request.options.undoImmutable = arguments.boolean(.undoImmutable) ?? false
+    request.seeds = arguments.values(.seed)
+    request.useTarget = arguments.boolean(.seedOutput) ?? true
+    request.reflink = arguments.boolean(.reflink) ?? true
+    request.hardlink = arguments.boolean(.hardlink) ?? false
+    request.workers = arguments.count(.workers)
     notifyReady()
-    return try job(resume: nil, request.run) { holes in
-      if isVerbose { console.info("Zero bytes written as sparse files: \(Quantity.short(holes))") }
+    return try job(resume: nil, request.run) { summary in
+      summary.warnings.forEach(console.warning)
+      if isVerbose { console.info(ReferenceLines.afterExtract(summary)) }
       return 0
     }
+  }
+
+  /// `casync extract --to-tar=FILE [ARCHIVE|ARCHIVE_INDEX] [SUBTREE]`.
+  func extractTar(_ tar: String) throws -> Int32 {
+    let operand = arguments.operand(0)
+    guard arguments.operands.count < 3, let kind = treeKind(operand) ?? (operand == "-" ? .archive : nil)
+    else {
+      throw UsageError(
+        "extract --to-tar takes an archive or its index", hint: "write casync extract --to-tar=FILE ARCHIVE")
+    }
+    var request = TarRequest(
+      try treeSource(operand, kind), tar: try Locator(tar).localPath("tar archive"),
+      subtree: arguments.operands.count > 1 ? arguments.operands[1] : nil)
+    request.mask = Features.chosen(by: arguments)
+    request.shift = try uidShift()
+    notifyReady()
+    return try job(request.run) { sockets in
+      if sockets > 0 { console.warning("\(sockets) sockets were left out: tar has none") }
+      return 0
+    }
+  }
+
+  /// `casync clone DIRECTORY DIRECTORY2`.
+  func cloneTree() throws -> Int32 {
+    let paths = try arguments.operands.map(treeDirectory)
+    var features = Features.chosen(by: arguments)
+    // An exact copy leaves nothing out that nobody asked to leave out.
+    if arguments.boolean(.excludeNodump) ?? false { features.insert(.excludeNodump) }
+    if arguments.boolean(.excludeSubmounts) ?? false { features.insert(.excludeSubmounts) }
+    if arguments.boolean(.excludeFile) ?? false { features.insert(.excludeFile) }
+    var request = CloneTreeRequest(
+      source: paths[0], directory: paths[1], tree: TreeOptions(features: features))
+    request.options.delete = arguments.boolean(.delete) ?? true
+    request.options.undoImmutable = arguments.boolean(.undoImmutable) ?? false
+    request.workers = arguments.count(.workers)
+    return try job(resume: "the same command completes it", request.run) { 0 }
   }
 
   // MARK: Options

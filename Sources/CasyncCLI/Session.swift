@@ -28,6 +28,7 @@ struct Session: Sendable {
     case .gc: try collect()
     case .check: try check()
     case .copy: try copy()
+    case .clone: try cloneTree()
     case .mkdev: try makeDevice()
     case .udev: try nameDevice()
     case .mount: try mountTree()

@@ -1,6 +1,6 @@
 /// What the command can be asked to do.
 enum Verb: String, CaseIterable, Sendable {
-  case put, get, make, extract, list, mtree, manifest, stat, digest, verify, diff, info
+  case put, get, make, extract, list, mtree, manifest, stat, digest, verify, diff, info, clone
   case listChunks = "list-chunks"
   case gc, check, copy, mkdev, udev, mount, pull, push, serve, help
 
@@ -90,14 +90,25 @@ enum Verb: String, CaseIterable, Sendable {
         archive. SUBTREE is a path in an archive. - is standard input.
         """),
     .verify: Description(
-      operands: "INDEX.caibx TARGET", count: 2...2, summary: "compare a device or file with an index",
-      text: "Prints each byte range that differs; the exit status is then 1."),
+      operands: "INDEX.caibx TARGET | INDEX.caidx|ARCHIVE.catar DIRECTORY", count: 2...2,
+      summary: "compare a device, file or directory tree with what it should be",
+      text: """
+        Of a device or file prints each byte range that differs, of a tree a line for each
+        difference: path, what, expected, found, with tabs in between. The exit status is then 1.
+        """),
     .diff: Description(
-      operands: "OLD.caibx NEW.caibx", count: 2...2,
-      summary: "what an update from one index to another costs",
+      operands: "OLD.caibx NEW.caibx | INDEX.caidx|ARCHIVE.catar DIRECTORY", count: 2...2,
+      summary: "what an update from one index to another costs; or verify, of a tree",
       text: """
         Chunks and bytes kept, added and dropped, for the image and each of its partitions;
         with --store also the compressed bytes to download.
+        """),
+    .clone: Description(
+      operands: "DIRECTORY DIRECTORY2", count: 2...2, summary: "copy a directory tree exactly",
+      text: """
+        Everything that an archive holds is copied, and links between files stay links. Blocks
+        are shared where the file system can. What is in DIRECTORY2 and not in DIRECTORY is
+        removed (--delete=no keeps it).
         """),
     .info: Description(
       operands: "INDEX.caibx", count: 1...1, summary: "what an index says", text: "- is standard input."),

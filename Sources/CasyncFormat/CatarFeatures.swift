@@ -42,6 +42,21 @@ extension FeatureFlags {
     return contains(.twoSecondTime) ? 2_000_000_000 : nil
   }
 
+  /// Whether nodes of a type go into the archive.
+  package func archives(_ content: CatarNode.Content) -> Bool { archives(mode: content.type) }
+
+  /// The same by the type bits of `stat`.
+  package func archives(mode: UInt32) -> Bool {
+    switch mode & CatarNode.Content.typeMask {
+    case 0o040000, 0o100000: true
+    case 0o120000: contains(.symlinks)
+    case 0o060000, 0o020000: contains(.deviceNodes)
+    case 0o010000: contains(.fifos)
+    case 0o140000: contains(.sockets)
+    default: false
+    }
+  }
+
   /// What of an archive with these flags is restored when only `mask` is wanted (`--with=`, `--without=` of
   /// extract).
   package func restored(by mask: FeatureFlags) -> FeatureFlags {

@@ -56,6 +56,9 @@ public struct CatarNode: Equatable, Sendable {
     self.modified = modified
   }
 
+  /// Directories that may be inside one another, the top one counted.
+  package static var maximumDepth: Int { CatarRecord.maximumDepth }
+
   /// File type and permission bits as in `stat`.
   public var mode: UInt32 { content.type | permissions }
 }

@@ -162,26 +162,10 @@ extension CatarNodeBuilder {
   }
 
   private func owner(_ body: RawSpan, _ offset: UInt64) throws(CatarError) -> [UInt8] {
-    guard let name = body.text(), isOwner(name) else {
+    guard let name = body.text(), CatarNode.isStored(owner: name, in: node.features) else {
       throw Self.bad("a user or group name that cannot be", offset)
     }
     return name
-  }
-
-  /// casync's rule for names; without numeric IDs a number may stand for one.
-  private func isOwner(_ name: [UInt8]) -> Bool {
-    guard let first = name.first, name.count <= 255, name != Array("root".utf8), name != Array("0".utf8)
-    else {
-      return false
-    }
-    let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
-    if name.allSatisfy(digits.contains) { return !node.features.hasNumericIDs }
-    let isLetter: (UInt8) -> Bool = {
-      UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0
-        || $0 == UInt8(ascii: "_")
-    }
-    return isLetter(first)
-      && name.allSatisfy { isLetter($0) || digits.contains($0) || $0 == UInt8(ascii: "-") }
   }
 
   private mutating func addXattr(_ body: RawSpan, _ offset: UInt64) throws(CatarError) {
@@ -259,6 +243,23 @@ extension CatarNodeBuilder {
 }
 
 extension CatarNode {
+  /// Whether an archive may name a user or group so: casync's rule. Without numeric IDs a number may stand
+  /// for a name.
+  package static func isStored(owner name: [UInt8], in features: FeatureFlags) -> Bool {
+    guard let first = name.first, name.count <= 255, name != Array("root".utf8), name != Array("0".utf8)
+    else {
+      return false
+    }
+    let digits = UInt8(ascii: "0")...UInt8(ascii: "9")
+    if name.allSatisfy(digits.contains) { return !features.hasNumericIDs }
+    let isLetter: (UInt8) -> Bool = {
+      UInt8(ascii: "a")...UInt8(ascii: "z") ~= $0 || UInt8(ascii: "A")...UInt8(ascii: "Z") ~= $0
+        || $0 == UInt8(ascii: "_")
+    }
+    return isLetter(first)
+      && name.allSatisfy { isLetter($0) || digits.contains($0) || $0 == UInt8(ascii: "-") }
+  }
+
   /// Whether an archive holds extended attributes of this name: `user.` or `trusted.` and something behind.
   package static func isStored(xattr name: [UInt8]) -> Bool {
     guard name.count <= 255, name.last != UInt8(ascii: ".") else { return false }

@@ -68,6 +68,14 @@ internal import Glibc
     }
   }
 
+  /// Whether the first `count` bytes of both are the same.
+  func starts(with other: Buffer, _ count: Int) -> Bool {
+    precondition(count <= self.count && count <= other.count, "range outside the buffer")
+    guard let mine = unsafe memory.baseAddress, let its = unsafe other.memory.baseAddress else { return true }
+    // SAFETY: both hold so many bytes.
+    return unsafe memcmp(mine, its, count) == 0
+  }
+
   /// For the system calls of this module; `range` was checked by the caller.
   func pointer(_ range: Range<Int>) -> UnsafeMutableRawBufferPointer {
     unsafe UnsafeMutableRawBufferPointer(rebasing: memory[range])

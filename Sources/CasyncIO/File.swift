@@ -8,6 +8,8 @@ internal import Glibc
 /// `sync` before it lets go: `close` itself reports nothing that `fsync` has not.
 package final class File: Sendable {
   let descriptor: Int32
+  /// The descriptor, for libraries that are handed one.
+  package var number: Int32 { descriptor }
   /// The path it was opened by, for messages.
   package let path: String
   private let owned: Bool

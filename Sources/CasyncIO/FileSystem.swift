@@ -19,6 +19,12 @@ package enum FileSystem {
     guard result == 0 else { throw SystemError("rename \(from) to", to, errno: number) }
   }
 
+  /// Whether there is a directory at `path`, or a link to one.
+  package static func isDirectory(_ path: String) -> Bool {
+    // What cannot be looked at is none.
+    (try? File.status(path)?.kind) == .directory
+  }
+
   /// unlink(2).
   /// - Returns: whether there was something to remove.
   @discardableResult

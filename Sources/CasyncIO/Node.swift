@@ -1,5 +1,6 @@
 internal import CLinux
 internal import Glibc
+import Synchronization
 
 // Files of a directory tree: names are bytes, not text; every call is anchored to an open directory and
 // follows no link.
@@ -17,9 +18,18 @@ package struct NodeStatus: Sendable {
   /// The file system's device number and the node's inode number.
   package let device: UInt64
   package let inode: UInt64
+  /// Names that the node has.
+  package let linkCount: UInt64
   /// What a device node stands for.
   package let major: UInt32
   package let minor: UInt32
+
+  /// What another archive says of a node.
+  package init(mode: UInt32, uid: UInt32, gid: UInt32, seconds: Int64, nanoseconds: UInt32) {
+    (self.mode, self.uid, self.gid) = (mode, uid, gid)
+    (self.seconds, self.nanoseconds) = (seconds, nanoseconds)
+    (size, device, inode, linkCount, major, minor) = (0, 0, 0, 1, 0, 0)
+  }
 
   init(_ raw: stat) {
     mode = raw.st_mode
@@ -30,6 +40,7 @@ package struct NodeStatus: Sendable {
     nanoseconds = UInt32(clamping: raw.st_mtim.tv_nsec)
     device = UInt64(raw.st_dev)
     inode = UInt64(raw.st_ino)
+    linkCount = UInt64(raw.st_nlink)
     major = casync_major(raw.st_rdev)
     minor = casync_minor(raw.st_rdev)
   }
@@ -242,49 +253,59 @@ extension File {
   }
 }
 
-/// Names of users and groups, asked once each (getpwuid(3), getgrgid(3)).
-///
-/// Not to be shared between threads.
-package final class OwnerNames {
-  private var users: [UInt32: [UInt8]?] = [:]
-  private var groups: [UInt32: [UInt8]?] = [:]
-  private var uids: [[UInt8]: UInt32?] = [:]
-  private var gids: [[UInt8]: UInt32?] = [:]
+/// Names of users and groups, asked once each (getpwuid(3), getgrgid(3)); on any thread.
+package final class OwnerNames: Sendable {
+  private struct Known {
+    var users: [UInt32: [UInt8]?] = [:]
+    var groups: [UInt32: [UInt8]?] = [:]
+    var uids: [[UInt8]: UInt32?] = [:]
+    var gids: [[UInt8]: UInt32?] = [:]
+  }
+
+  /// Held while the C library is asked: its answer lives until the next question.
+  private let known = Mutex(Known())
 
   package init() {}
 
   /// The name of a user; `nil` when he has none.
   package func user(_ id: UInt32) -> [UInt8]? {
-    if let known = users[id] { return known }
-    // SAFETY: the entry lives until the next call; the name is copied.
-    let name = unsafe getpwuid(id).map { unsafe Array(String(cString: $0.pointee.pw_name).utf8) }
-    users[id] = name
-    return name
+    answer(\.users, id) { id in
+      // SAFETY: the entry lives until the next call; the name is copied.
+      unsafe getpwuid(id).map { unsafe Array(String(cString: $0.pointee.pw_name).utf8) }
+    }
   }
 
   package func group(_ id: UInt32) -> [UInt8]? {
-    if let known = groups[id] { return known }
-    // SAFETY: as above.
-    let name = unsafe getgrgid(id).map { unsafe Array(String(cString: $0.pointee.gr_name).utf8) }
-    groups[id] = name
-    return name
+    answer(\.groups, id) { id in
+      // SAFETY: as above.
+      unsafe getgrgid(id).map { unsafe Array(String(cString: $0.pointee.gr_name).utf8) }
+    }
   }
 
   /// The number of the user of this name; `nil` when there is none.
   package func uid(_ name: [UInt8]) -> UInt32? {
-    if let known = uids[name] { return known }
-    // SAFETY: the entry lives until the next call; the number is copied.
-    let id = unsafe withCName(name) { unsafe getpwnam($0).map { unsafe $0.pointee.pw_uid } }
-    uids[name] = id
-    return id
+    answer(\.uids, name) { name in
+      // SAFETY: the entry lives until the next call; the number is copied.
+      unsafe withCName(name) { unsafe getpwnam($0).map { unsafe $0.pointee.pw_uid } }
+    }
   }
 
   package func gid(_ name: [UInt8]) -> UInt32? {
-    if let known = gids[name] { return known }
-    // SAFETY: as above.
-    let id = unsafe withCName(name) { unsafe getgrnam($0).map { unsafe $0.pointee.gr_gid } }
-    gids[name] = id
-    return id
+    answer(\.gids, name) { name in
+      // SAFETY: as above.
+      unsafe withCName(name) { unsafe getgrnam($0).map { unsafe $0.pointee.gr_gid } }
+    }
+  }
+
+  private func answer<Key: Hashable & Sendable, Value: Sendable>(
+    _ table: WritableKeyPath<Known, [Key: Value?]>, _ key: Key, _ ask: (Key) -> Value?
+  ) -> Value? {
+    known.withLock { known in
+      if let answer = known[keyPath: table][key] { return answer }
+      let answer = ask(key)
+      known[keyPath: table][key] = .some(answer)
+      return answer
+    }
   }
 }
 

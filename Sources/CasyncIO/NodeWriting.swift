@@ -17,10 +17,36 @@ extension File {
     try unsafe call("create the directory", name) { unsafe mkdirat(descriptor, $0, mode) }
   }
 
+  /// Makes a btrfs subvolume that only its owner can enter.
+  /// - Returns: false where the file system has none.
+  package func makeSubvolume(node name: [UInt8]) throws -> Bool {
+    do {
+      try unsafe call("create the subvolume", name) { unsafe casync_make_subvolume(descriptor, $0) }
+    } catch let error as SystemError where error.isUnsupported {
+      return false
+    }
+    try open(node: name, .directory).setPermissions(0o700)
+    return true
+  }
+
   /// symlinkat(2).
   package func makeSymlink(node name: [UInt8], target: [UInt8]) throws {
     try unsafe call("create the link", name) { name in
       unsafe withCName(target) { unsafe symlinkat($0, descriptor, name) }
+    }
+  }
+
+  /// linkat(2): another name, in this directory, for a file below `root`.
+  package func makeLink(node name: [UInt8], to path: [UInt8], of root: File) throws {
+    try unsafe call("create the link", name) { name in
+      unsafe withCName(path) { unsafe linkat(root.descriptor, $0, descriptor, name, 0) }
+    }
+  }
+
+  /// linkat(2): another name, in this directory, for an open file.
+  package func makeLink(node name: [UInt8], to file: File) throws {
+    try unsafe call("create the link", name) { name in
+      unsafe linkat(AT_FDCWD, file.procPath, descriptor, name, AT_SYMLINK_FOLLOW)
     }
   }
 
@@ -59,6 +85,77 @@ extension File {
       guard count > 0 else { throw SystemError("write", path, at: place, errno: ENOSPC) }
       done += count
     }
+  }
+}
+
+extension File {
+  /// Copies `range` of another file to the same place of this one (copy_file_range(2), else by reading).
+  package func copy(_ range: Range<UInt64>, of source: File) throws {
+    var place = range.lowerBound
+    while place < range.upperBound {
+      var (from, to) = (off_t(clamping: place), off_t(clamping: place))
+      let wanted = Int(clamping: min(range.upperBound - place, 1 << 30))
+      // SAFETY: the kernel reads and changes the two offsets.
+      let (count, number) = retrying {
+        unsafe copy_file_range(source.descriptor, &from, descriptor, &to, wanted, 0)
+      }
+      if count < 0 {
+        let error = SystemError("copy", source.path, at: place, errno: number)
+        guard error.isUnsupported || error.isOtherFileSystem else { throw error }
+        return try copyByReading(place..<range.upperBound, of: source)
+      }
+      // It became shorter; the caller looks at sizes.
+      if count == 0 { return }
+      place += UInt64(count)
+    }
+  }
+
+  private func copyByReading(_ range: Range<UInt64>, of source: File) throws {
+    let buffer = Buffer(count: 256 << 10)
+    var place = range.lowerBound
+    while place < range.upperBound {
+      let wanted = Int(min(UInt64(buffer.count), range.upperBound - place))
+      let count = try source.read(at: place, into: buffer, 0..<wanted)
+      try write(buffer, 0..<count, at: place)
+      place += UInt64(count)
+      if count < wanted { return }
+    }
+  }
+
+  /// Whether this file and `other` hold the same bytes.
+  package func hasContent(of other: File) throws -> Bool {
+    let (mine, its) = (Buffer(count: 256 << 10), Buffer(count: 256 << 10))
+    var place: UInt64 = 0
+    while true {
+      let count = try read(at: place, into: mine, 0..<mine.count)
+      guard try other.read(at: place, into: its, 0..<its.count) == count, mine.starts(with: its, count) else {
+        return false
+      }
+      if count < mine.count { return true }
+      place += UInt64(count)
+    }
+  }
+
+  /// Lets `range` share the blocks of `source` where both hold the same bytes, which the kernel compares
+  /// (FIDEDUPERANGE). Both ends are multiples of a block, but for the ends of files.
+  /// - Returns: how many bytes were shared, from the front, before a difference.
+  package func share(_ range: Range<UInt64>, with source: File, at offset: UInt64) throws -> UInt64 {
+    let length = range.upperBound - range.lowerBound
+    var done: UInt64 = 0
+    while done < length {
+      var count: UInt64 = 0
+      let (result, number) = retrying {
+        unsafe casync_share(
+          source.descriptor, offset + done, min(length - done, 16 << 20), descriptor, range.lowerBound + done,
+          &count)
+      }
+      guard result == 0 else {
+        throw SystemError("share blocks with", source.path, at: offset + done, errno: number)
+      }
+      if count == 0 { break }
+      done += count
+    }
+    return done
   }
 }
 
@@ -128,6 +225,11 @@ extension File {
     try set("set the FAT attributes of") { casync_set_fat_attributes(descriptor, attributes) }
   }
 
+  /// Whether a btrfs subvolume, this directory, is read-only.
+  package func setReadOnlySubvolume(_ readOnly: Bool) throws {
+    try set("change the subvolume") { casync_set_subvolume_flags(descriptor, readOnly ? 2 : 0) }
+  }
+
   /// The quota project.
   package func setProject(_ project: UInt32) throws {
     try set("set the project of") { casync_set_project(descriptor, project) }
@@ -135,6 +237,8 @@ extension File {
 }
 
 extension SystemError {
+  /// The two files lie on different file systems.
+  package var isOtherFileSystem: Bool { number == EXDEV }
   /// Not permitted: not the owner, or the file is immutable.
   package var isNotPermitted: Bool { number == EPERM }
 }

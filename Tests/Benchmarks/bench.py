@@ -24,6 +24,7 @@ from pathlib import Path
 
 import inputs
 import report
+import trees
 from floors import Floors
 from inputs import MiB, warm
 from measure import median, output, profile, run, run_all
@@ -42,6 +43,7 @@ class Row:
     goal: float | None  # how many times as fast as casync
     ours: callable      # gives the commands of one run, onto a target
     floor: callable     # gives the parts that cannot be avoided: seconds each
+    index: callable = None  # gives the index whose chunks bound the memory; None: that of the image
 
 
 @dataclass
@@ -51,6 +53,7 @@ class Group:
     rows: list
     casync: callable = None
     target: callable = inputs.nothing  # a context in which one run takes place, which gives the target's path
+    check: callable = None  # ends the benchmark unless a target is right; None: it is the image
 
 
 class Bench:
@@ -156,7 +159,8 @@ class Bench:
             Row("read-back", "get onto a loop device, read back", None, self.get,
                 lambda: {"write, flush, read once": floor("device_and_back", new)})])
         return [empty, again, get, update("update", "loop device", self.device, "device", "--no-verify"),
-                update("update-file", "file", self.file, "write"), digests, back]
+                update("update-file", "file", self.file, "write"), digests, back,
+                *trees.Trees(self, OURS, IMAGES).groups(Row, Group)]
 
     # Targets.
 
@@ -174,7 +178,9 @@ class Bench:
             commands = job(target)
             os.sync()
             cost = run_all(commands, TMPDIR=temporary)
-            if target and check:
+            if target and check and group.check:
+                group.check(target)
+            elif target and check:
                 run("cmp", f"--bytes={self.size}", target, self.image)
         return cost
 
@@ -196,6 +202,7 @@ class Bench:
         report.say(f"floor of {row.name}")
         floor = row.floor()
         index = self.made if row.name.startswith("make") else self.new
+        index = row.index() if row.index else index
         result = {
             "name": row.name, "job": row.job, "goal": row.goal, "ours": median(ours), "oursRuns": ours,
             "floor": floor, "distance": median(ours).wall / max(floor.values()),

@@ -108,4 +108,73 @@ struct TreeTests {
       #expect(left == ["tree"])
     }
   }
+
+  @Test("are compared with what they should be, a difference a line")
+  func comparing() throws {
+    try Self.withTree { path in
+      #expect(try Self.casync("make x.caidx tree", in: path).status == 0)
+      #expect(try Self.casync("make x.catar tree", in: path).status == 0)
+      for (verb, archive) in [("verify", "x.caidx"), ("diff", "x.catar")] {
+        let same = try Self.casync("\(verb) \(archive) tree", in: path)
+        #expect(same.status == 0 && same.output.isEmpty, "\(same)")
+        #expect(same.errors.hasSuffix(" files and directories, no difference\n"))
+      }
+      let change = """
+        cd "$1/tree"; echo HELLO >file; rm -r alpha; mkdir zoo; echo x >zoo/x; ln -sfn elsewhere excl/link
+        """
+      #expect(try Command.run("sh", ["-c", change, "-", path]).status == 0)
+      let found = try Self.casync("verify --without=nsec-time --without=sec-time x.caidx tree", in: path)
+      #expect(found.status == 1)
+      let lines = found.output.split(separator: "\n").filter { !$0.contains("\ttime\t") }
+      #expect(lines.contains("alpha\tnode\tdirectory\tnothing"))
+      #expect(lines.contains("zoo\tnode\tnothing\tdirectory"))
+      #expect(lines.contains { $0.hasPrefix("file\tcontent\t7f3f0c0d") })
+      #expect(lines.contains("excl/link\tnode\tnothing\tlink"))
+      #expect(!lines.contains { $0.hasPrefix("alpha/") || $0.hasPrefix("zoo/") })
+      let json = try Self.casync("diff --json x.catar tree", in: path)
+      let node = #"{"path":"zoo","what":"node","expected":"nothing","found":"directory"}"#
+      #expect(json.status == 1 && json.output.split(separator: "\n").contains(Substring(node)))
+    }
+  }
+
+  @Test("whose archive is there already are put into a store and got back, unless it is damaged")
+  func archives() throws {
+    try Self.withTree { path in
+      #expect(try Self.casync("make made.caidx tree", in: path).status == 0)
+      #expect(try Self.casync("make x.catar tree", in: path).status == 0)
+      let put = try Self.casync("put --store=new.castr put.caidx x.catar", in: path)
+      #expect(put.status == 0, "\(put.errors)")
+      func bytes(_ name: String) throws -> Data {
+        try Data(contentsOf: URL(fileURLWithPath: "\(path)/\(name)"))
+      }
+      #expect(try bytes("put.caidx") == bytes("made.caidx"))
+      let got = try Self.casync("get --store=new.castr put.caidx y.catar", in: path)
+      #expect(got.status == 0, "\(got.errors)")
+      #expect(try bytes("y.catar") == bytes("x.catar"))
+      try (bytes("x.catar") + Data("more".utf8)).write(to: URL(fileURLWithPath: "\(path)/long.catar"))
+      #expect(try Self.casync("put --store=new.castr long.caidx long.catar", in: path).status == 0)
+      #expect(try bytes("long.caidx") == bytes("made.caidx"))
+      try bytes("x.catar").dropLast(30).write(to: URL(fileURLWithPath: "\(path)/short.catar"))
+      let short = try Self.casync("put --store=new.castr short.caidx short.catar", in: path)
+      #expect(short.status == 1 && short.errors.contains("casync: short.catar: the archive is cut short"))
+      #expect(!FileManager.default.fileExists(atPath: "\(path)/short.caidx"))
+    }
+  }
+
+  @Test("are cloned with the links between their files")
+  func cloning() throws {
+    try Self.withTree { path in
+      #expect(try Command.run("ln", ["\(path)/tree/file", "\(path)/tree/alpha/second"]).status == 0)
+      for _ in 0..<2 {
+        let clone = try Self.casync("clone tree copy", in: path)
+        #expect(clone.status == 0, "\(clone.errors)")
+        let digests = try ["tree", "copy"].map { try Self.casync("digest --exclude-file=no \($0)", in: path) }
+        #expect(digests[0].output == digests[1].output && digests[0].status == 0)
+        let inodes = try Command.run("stat", ["-c", "%i", "\(path)/copy/file", "\(path)/copy/alpha/second"])
+        #expect(Set(inodes.output.split(separator: "\n")).count == 1)
+      }
+      let inside = try Self.casync("clone tree tree/copy", in: path)
+      #expect(inside.status == 1 && inside.errors.contains("lie in one another"))
+    }
+  }
 }

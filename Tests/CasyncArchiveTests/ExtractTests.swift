@@ -13,21 +13,22 @@ struct ExtractTests {
     throws
   {
     try FileSystem.makeDirectory(path)
-    let extractor = try TreeExtractor(into: File.open(path, .directory), options)
-    var reader = ArchiveReader()
-    var names: [[UInt8]] = []
-    try reader.push(archive.rawSpan) { event, bytes, _ in
-      switch event {
-      case .name(let name): names.append(name)
-      case .node(let node): try extractor.enter(names.last, node)
-      case .payload: try extractor.content(bytes)
-      case .end:
-        try extractor.leave()
-        _ = names.popLast()
-      case nil: break
+    try TreeExtractor.extract(into: File.open(path, .directory), options) { extractor in
+      var reader = ArchiveReader()
+      var names: [[UInt8]] = []
+      try reader.push(archive.rawSpan) { event, bytes, position in
+        switch event {
+        case .name(let name): names.append(name)
+        case .node(let node): try extractor.enter(names.last, node, contentOffset: position.offset)
+        case .payload: try extractor.content(bytes)
+        case .end:
+          try extractor.leave()
+          _ = names.popLast()
+        case nil: break
+        }
       }
+      try reader.finish()
     }
-    try reader.finish()
   }
 
   static var vector: [UInt8] {
@@ -192,5 +193,80 @@ struct ExtractTests {
     try Self.extract(
       Self.archive([Entry(name: "fifo", content: .fifo), .link("l", "x")]), into: scratch("out"), options)
     #expect(try Self.names(scratch("out")) == ["l"])
+  }
+
+  /// A small archive with a file, a link, a fifo and a directory.
+  static var small: [UInt8] {
+    archive([
+      .directory("d"), .file("f", "text"), .link("l", "f"), nil, Entry(name: "p", content: .fifo),
+      .file("z", ""),
+    ])
+  }
+
+  @Test("cut at any byte are refused, and leave only what is whole")
+  func everyPrefix() throws {
+    let scratch = try Scratch()
+    for count in 0..<Self.small.count {
+      #expect(throws: CatarError.self) { try Self.extract(Array(Self.small[..<count]), into: scratch("out")) }
+      let names = try Self.names(scratch("out"))
+      #expect(Set(names).isSubset(of: ["d", "d/f", "d/l", "p", "z"]), "after \(count) bytes: \(names)")
+    }
+  }
+
+  @Test("with any byte changed either fail or stay inside the target")
+  func everyByte() throws {
+    let scratch = try Scratch()
+    for index in 0..<Self.small.count {
+      for bits in [0x01, 0x80, 0xff] as [UInt8] {
+        var archive = Self.small
+        archive[index] ^= bits
+        // Whatever becomes of it: what it may not do is told below.
+        try? Self.extract(archive, into: scratch("out"))
+        try FileManager.default.removeItem(atPath: scratch("out"))
+      }
+      #expect(try Self.names(scratch.path) == [], "byte \(index)")
+    }
+  }
+
+  @Test("with names twice or out of order are refused before the second is made")
+  func order() throws {
+    let scratch = try Scratch()
+    for names in [["a", "a"], ["b", "a"], ["a", "B"]] {
+      let archive = Self.archive(names.map { .file($0, $0 + " first") })
+      #expect(throws: CatarError.self) { try Self.extract(archive, into: scratch("out")) }
+    }
+    #expect(throws: CatarError.self) {
+      try Self.extract(Self.archive([.link("x", "/etc"), .directory("x"), nil]), into: scratch("out"))
+    }
+    #expect(try Self.names(scratch.path).allSatisfy { $0 == "out" || $0.hasPrefix("out/") })
+  }
+
+  @Test("with sizes that lie are refused")
+  func sizes() throws {
+    let scratch = try Scratch()
+    for size in [3, 5, 1 << 20, UInt64.max >> 1, UInt64.max - 16] {
+      var bytes = [UInt8]()
+      var encoder = CatarEncoder()
+      encoder.begin(nil, Self.node(.directory), to: &bytes)
+      let start = bytes.count
+      encoder.begin(Array("f".utf8), Self.node(.regular(size: 4)), to: &bytes)
+      // The header of PAYLOAD comes last.
+      for (index, shift) in stride(from: UInt64(0), to: 64, by: 8).enumerated() {
+        bytes[bytes.count - 16 + index] = UInt8(truncatingIfNeeded: (size &+ 16) >> shift)
+      }
+      #expect(start < bytes.count - 16)
+      bytes += Array("text".utf8)
+      encoder.endDirectory(to: &bytes)
+      #expect(throws: CatarError.self) { try Self.extract(bytes, into: scratch("out")) }
+    }
+  }
+
+  @Test("are as deep as 64 directories and no deeper")
+  func depth() throws {
+    let scratch = try Scratch()
+    try Self.extract(Self.archive((1..<64).map { _ in .directory("d") }), into: scratch("out"))
+    #expect(throws: CatarError.self) {
+      try Self.extract(Self.archive((1..<2000).map { _ in .directory("d") }), into: scratch("deep"))
+    }
   }
 }

@@ -144,6 +144,11 @@ int rename(const char *from, const char *to) {
   return happens("rename", to) == FAIL ? -1 : real(from, to);
 }
 
+int renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
+  REAL(renameat2);
+  return happens("rename", to) == FAIL ? -1 : real(from_dir, from, to_dir, to, flags);
+}
+
 int fallocate(int fd, int mode, off_t offset, off_t length) {
   REAL(fallocate);
   return happens_to("zero", fd) == FAIL ? -1 : real(fd, mode, offset, length);

@@ -53,7 +53,11 @@ struct SeedScan {
   /// - Parameter source: what a chunk at an offset of it is taken from.
   func cut(_ path: String, _ plan: inout Plan, source: (UInt64) -> ChunkSource) throws {
     guard plan.unresolved > 0 else { return }
-    let input = try ImageInput(path, extent: Self.extent(of: path), progress.cancellation)
+    try cut(ImageInput(path, extent: Self.extent(of: path), progress.cancellation), &plan, source: source)
+  }
+
+  /// The same of an input that is open.
+  func cut(_ input: ImageInput, _ plan: inout Plan, source: (UInt64) -> ChunkSource) throws {
     progress.begin(.planning, total: input.size ?? 0)
     let stream = ChunkStream(chunker: plan.index.chunker, cancellation: progress.cancellation)
     do {

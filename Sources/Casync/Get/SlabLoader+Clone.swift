@@ -6,7 +6,8 @@ extension SlabLoader {
   /// Lets the target share blocks with a seed, then hashes what the target holds now: never what the seed
   /// held before. What does not match is fetched and written.
   func clone(_ run: CloneRun, _ context: Context) throws {
-    try target.clone(seeds[run.seed].file, from: run.offset, to: run.range)
+    guard let file = seeds[run.seed].file else { preconditionFailure("a run of a seed that shares blocks") }
+    try target.clone(file, from: run.offset, to: run.range)
     var first = run.positions.lowerBound
     while first < run.positions.upperBound {
       let start = index.start(of: first)

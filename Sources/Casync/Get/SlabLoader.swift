@@ -67,7 +67,9 @@ final class SlabLoader: Sendable {
     self.old = old
     self.seeds = seeds
     self.fetcher = fetcher
-    cloneable = reflink ? Set(seeds.filter { target.canShareBlocks(with: $0.file) }.map(\.number)) : []
+    cloneable =
+      reflink
+      ? Set(seeds.filter { $0.file.map(target.canShareBlocks) ?? false }.map(\.number)) : []
     // A slab, or a longer chunk, and up to two blocks at either end.
     buffers = BufferPool(
       bufferLength: max(Steps.slabLength, index.chunker.maximumChunk)

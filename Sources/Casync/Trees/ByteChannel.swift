@@ -108,11 +108,13 @@ final class ByteChannel: Sendable {
 
   /// Passes all bytes to `body`, piece by piece.
   func forEach(_ body: (RawSpan) throws -> Void) throws {
-    let buffer = Buffer(count: Self.pieceLength)
-    while true {
-      let count = try read(into: buffer, 0..<buffer.count)
-      try body(buffer.bytes.extracting(0..<count))
-      if count < buffer.count { return }
+    while let (piece, from) = try next() {
+      let buffer = piece.lease.buffer
+      try body(buffer.bytes.extracting(from..<piece.count))
+      state.withLock { state in
+        state.taken = 0
+        _ = state.pieces.popFirst()
+      }
     }
   }
 }

@@ -7,6 +7,9 @@ public import CasyncStore
 public enum TreeSource: Sendable {
   /// A directory, archived as `options` say while it is read.
   case directory(path: String, options: TreeOptions)
+  /// A tar archive, made an archive of ours as `options` say; `-` is standard input. Content waits for its
+  /// turn in a file in the directory `temporary`.
+  case tar(path: String, options: TreeOptions, temporary: String)
   /// An archive; `-` is standard input.
   case archive(path: String)
   /// An index and the stores that hold its chunks.
@@ -15,7 +18,7 @@ public enum TreeSource: Sendable {
   /// What messages call it.
   var path: String {
     switch self {
-    case .directory(let path, _), .archive(let path), .index(let path, _, _): path
+    case .directory(let path, _), .tar(let path, _, _), .archive(let path), .index(let path, _, _): path
     }
   }
 
@@ -23,11 +26,11 @@ public enum TreeSource: Sendable {
   /// - Parameter index: what `index` gave.
   func forEach(_ index: Index?, _ progress: Progress, _ body: (RawSpan) throws -> Void) throws {
     switch self {
-    case .directory(let path, let options):
+    case .directory, .tar:
       let cancellation = progress.cancellation
       progress.begin(.working, total: 0)
       try ByteChannel.run { channel in
-        try TreeEncoder(options, cancellation) { try channel.write($0) }.encode(path)
+        try archive(cancellation) { try channel.write($0) }
       } consume: { channel in
         try channel.forEach(body)
       }
@@ -42,6 +45,30 @@ public enum TreeSource: Sendable {
         try channel.forEach(body)
       }
     }
+  }
+
+  /// Makes the archive of a directory or tar archive on the calling thread. Blocks.
+  func archive(_ cancellation: Cancellation, _ sink: @escaping (RawSpan) throws -> Void) throws {
+    switch self {
+    case .directory(let path, let options): try TreeEncoder(options, cancellation, sink: sink).encode(path)
+    case .tar(let path, let options, let temporary):
+      try TarTree(path, options, spoolingIn: temporary, cancellation).encode(sink)
+    case .archive, .index: preconditionFailure("an archive is there already")
+    }
+  }
+
+  /// What goes into an archive that is made.
+  var options: TreeOptions? {
+    switch self {
+    case .directory(_, let options), .tar(_, let options, _): options
+    case .archive, .index: nil
+    }
+  }
+
+  /// Permission bits of what an archive is made of.
+  func mode() throws -> UInt32 {
+    guard path != "-" else { return 0o666 }
+    return try File.open(path).status().mode
   }
 
   /// The index, where there is one; read once, since it may come from a pipe.

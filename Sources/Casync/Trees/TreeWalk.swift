@@ -12,6 +12,8 @@ struct TreeItem {
   let node: CatarNode
   /// Where its ENTRY starts in the archive.
   let offset: UInt64
+  /// Where what follows its metadata starts: of a file its content.
+  let contentOffset: UInt64
 }
 
 /// What is done with the nodes of an archive, in their order.
@@ -51,13 +53,24 @@ struct TreeWalk {
     _ source: TreeSource, subtree: String?, _ visitor: inout some TreeVisitor, _ progress: Progress
   ) throws {
     let index = try source.index()
+    try run(source.path, index, subtree: subtree, &visitor) { try source.forEach(index, progress, $0) }
+  }
+
+  /// The same of an archive that `source` passes on.
+  /// - Parameters:
+  ///   - path: what messages call it.
+  ///   - index: the one that describes it, if there is one.
+  static func run(
+    _ path: String, _ index: Index?, subtree: String?, _ visitor: inout some TreeVisitor,
+    from source: (_ body: (RawSpan) throws -> Void) throws -> Void
+  ) throws {
     var walk = TreeWalk(subtree: subtree)
     var reader = ArchiveReader()
     do {
-      try source.forEach(index, progress) { bytes in
+      try source { bytes in
         try reader.push(bytes) { event, bytes, position in
           if let index, index.flags != position.features {
-            throw JobError(.damaged, "\(source.path): the index and its archive have different features")
+            throw JobError(.damaged, "\(path): the index and its archive have different features")
           }
           try walk.handle(event, bytes, position, &visitor)
           if walk.isDone { throw Finished() }
@@ -68,7 +81,7 @@ struct TreeWalk {
     } catch is Finished {
       // What follows is not wanted.
     } catch let error as CatarError {
-      throw JobError(.damaged, "\(source.path): \(error)")
+      throw JobError(.damaged, "\(path): \(error)")
     }
     guard walk.wasFound else {
       throw JobError(.badRequest, "Seek path not available in archive.")
@@ -90,7 +103,7 @@ struct TreeWalk {
     }
     if isWanted { try visitor.records(bytes, position.features) }
     switch event {
-    case .node(let node): try enter(node, &visitor)
+    case .node(let node): try enter(node, position.offset, &visitor)
     case .payload: if isWanted { try visitor.content(bytes) }
     case .end: try leave(&visitor)
     default: break
@@ -100,12 +113,15 @@ struct TreeWalk {
   /// Whether the node being read is what is wanted, or below it.
   private var isWanted: Bool { names.starts(with: wanted) }
 
-  private mutating func enter(_ node: CatarNode, _ visitor: inout some TreeVisitor) throws {
+  private mutating func enter(
+    _ node: CatarNode, _ contentOffset: UInt64, _ visitor: inout some TreeVisitor
+  ) throws {
     guard isWanted else { return open.append(nil) }
     wasFound = true
     let path = names.isEmpty ? [UInt8(ascii: ".")] : Array(names.joined(separator: [UInt8(ascii: "/")]))
     let item = TreeItem(
-      path: path, name: names.last, depth: names.count - wanted.count, node: node, offset: entryOffset)
+      path: path, name: names.last, depth: names.count - wanted.count, node: node, offset: entryOffset,
+      contentOffset: contentOffset)
     open.append(item)
     try visitor.enter(item)
   }
