@@ -10,6 +10,7 @@ enum Fuzz {
   /// Takes bytes from outside. Whatever they are, it has to return.
   private static let targets: [String: @Sendable ([UInt8]) -> Void] = [
     "index": fuzzIndex, "catar": fuzzCatar, "tree": fuzzTree, "nbd": fuzzNBD, "chunk": fuzzChunk,
+    "protocol": fuzzProtocol,
   ]
 
   /// The target chosen.
@@ -23,10 +24,10 @@ enum Fuzz {
     unsafe Fuzz.target = target
     let arguments = CommandLine.arguments
     var words = unsafe arguments.map { word in unsafe strdup(word) }
-    var count = Int32(words.count)
+    var count = unsafe Int32(words.count)
     // SAFETY: libFuzzer keeps the words, which are never freed.
     unsafe words.withUnsafeMutableBufferPointer { words in
-      var start = unsafe words.baseAddress
+      var start = words.baseAddress
       exit(unsafe LLVMFuzzerRunDriver(&count, &start, takeInput))
     }
   }
