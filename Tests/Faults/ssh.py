@@ -57,12 +57,13 @@ while count < cut and up < cut_up:
             write(1, piece)
     except BrokenPipeError:
         break
-child.stdin.close()
-child.stdout.close()
-status = child.wait()
+# Before the end of the other end, for which nobody may have the patience.
 if "SSH_LOG" in os.environ:
     with open(os.environ["SSH_LOG"], "a") as log:
         log.write(f"{count} {command}\n")
+child.stdin.close()
+child.stdout.close()
+status = child.wait()
 if count >= cut or up >= cut_up:
     print("Connection to host closed by remote host.", file=sys.stderr)
     status = 255
