@@ -7,6 +7,9 @@ final class NBDConnection {
   /// No more is taken from a client for whom so many bytes are being loaded or wait to be sent. One request
   /// more may come on top.
   private static let byteLimit = 16 << 20
+  /// Nor while so many bytes wait to be sent: what is sent soon after it was read is still in the
+  /// processor's cache.
+  private static let replyLimit = 1 << 20
   /// Nor with so many requests being loaded.
   private static let requestLimit = 256
   /// Bytes that may wait to be taken from the input: the longest option, and more.
@@ -59,7 +62,7 @@ final class NBDConnection {
     guard !isFinishing, !isBroken else { return false }
     // A write that was begun is taken to its end: its memory is counted already.
     guard session.payloadCount == 0 else { return true }
-    guard loadingCount < Self.requestLimit else { return false }
+    guard loadingCount < Self.requestLimit, replies.count < Self.replyLimit else { return false }
     let own = bytesUnderWay
     return own == 0 || own < Self.byteLimit && total < limit
   }
