@@ -23,6 +23,7 @@ extension Session {
     let watch = Watch(cancellation, every: .seconds(3600)) {}
     defer { _ = watch.stop() }
     let console = console
+    if arguments.has(.seed) { console.warning("mount takes chunks from stores alone, --seed is ignored") }
     let memory = arguments.value(.memory).flatMap(Quantity.size) ?? Self.defaultMemory
     var reader: ImageReader?
     try ChunkSupply.with(
