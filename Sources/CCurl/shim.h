@@ -32,6 +32,11 @@ static inline curl_off_t casync_offset(CURL *handle, CURLINFO info) {
   curl_off_t value = -1;
   return curl_easy_getinfo(handle, info, &value) == CURLE_OK ? value : -1;
 }
+/// Where the server sends the client instead; null for nowhere. Valid until the handle is used again.
+static inline const char *casync_redirect(CURL *handle) {
+  char *value = 0;
+  return curl_easy_getinfo(handle, CURLINFO_REDIRECT_URL, &value) == CURLE_OK ? value : 0;
+}
 static inline void *casync_private(CURL *handle) {
   char *value = 0;
   return curl_easy_getinfo(handle, CURLINFO_PRIVATE, &value) == CURLE_OK ? value : 0;

@@ -2,6 +2,7 @@ internal import Casync
 internal import CasyncArchive
 internal import CasyncFormat
 internal import CasyncIO
+internal import CasyncStore
 
 // list, mtree, stat and digest of trees.
 
@@ -45,7 +46,10 @@ extension Session {
     case .archiveIndex:
       return .index(
         path: try locator.location("index"), stores: try stores(beside: operand), try connection())
-    default: return .archive(path: try locator.localPath("archive"))
+    default:
+      let location = try locator.location("archive")
+      return Location(location).isRemote
+        ? .remoteArchive(url: location, try connection()) : .archive(path: location)
     }
   }
 

@@ -9,6 +9,7 @@ internal import Synchronization
 ///     writer       a store to add chunks to
 ///     collectable  a store to list and to remove chunks from
 ///     read         an index or archive as a whole
+///     stream       an archive, piece by piece
 ///     write        an index as a whole, when its chunks are durable
 ///
 /// Places that are reached alike share one client, made when it is first needed.
@@ -151,6 +152,15 @@ package final class Stores: Sendable {
     }
     if let validator = response.validator { copies?.keep(response.body, validator, of: place.url) }
     return response.body
+  }
+
+  /// Passes on the bytes of a remote archive, in their order, without holding more than a few pieces. Blocks.
+  /// - Throws: as `read`, and what `body` throws.
+  package func stream(_ location: String, _ body: (RawSpan) throws -> Void) throws {
+    switch Location(location) {
+    case .http, .s3: try place(location).stream(body)
+    case .path, .sftp, .ssh, .unknown: throw Self.unsupported(location)
+    }
   }
 
   /// Puts a whole index, given in pieces, at a remote location. Blocks until the server has it.

@@ -22,7 +22,10 @@ REFERENCE_SECONDS = 60      # casync is stopped after this, and its rate counts
 
 
 def run(*command, **more):
-    return subprocess.run(command, check=True, capture_output=True, text=True, **more)
+    done = subprocess.run(command, capture_output=True, text=True, **more)
+    if done.returncode:
+        sys.exit(f"{' '.join(command)}: status {done.returncode}: {done.stderr}")
+    return done
 
 
 class Link:
@@ -110,7 +113,8 @@ def reference_rate(work, port):
 def main():
     ours, image = sys.argv[1:3]
     rounds = int(sys.argv[3]) if len(sys.argv) > 3 else 3
-    work = tempfile.mkdtemp(dir="/dev/shm")
+    work = tempfile.mkdtemp()
+    run("mount", "-t", "tmpfs", "-o", "size=4g", "wire", work)
     link = None
     try:
         total = publish(ours, image, work)
@@ -136,7 +140,8 @@ def main():
     finally:
         if link:
             link.close()
-        shutil.rmtree(work)
+        run("umount", "--lazy", work)
+        os.rmdir(work)
 
 
 main()

@@ -145,12 +145,40 @@ struct HTTPTests {
     try site.scratch.remove("target")
   }
 
+  @Test("trees are listed, digested and extracted from a server as from a directory")
+  func trees() throws {
+    let site = try Site.current
+    // More than one part of an archive.
+    try Tool.run("mkdir", "-p", site.scratch("tree/d"))
+    try Tool.run("cp", site.slice, site.scratch("tree/d/slice"))
+    try site.scratch.write([1, 2, 3], to: "tree/small")
+    for name in ["tree.caidx", "tree.catar"] {
+      try Site.succeed("make", site.scratch("www/\(name)"), site.scratch("tree"))
+      for verb in ["list", "mtree", "stat", "digest"] {
+        let remote = try Site.succeed(verb, "\(site.url)/\(name)").output
+        #expect(try remote == Site.succeed(verb, site.scratch("www/\(name)")).output)
+      }
+      try Site.succeed("extract", "\(site.url)/\(name)", site.scratch("out"))
+      try Tool.run("diff", "-r", site.scratch("tree"), site.scratch("out"))
+      try site.scratch.remove("out")
+    }
+    try site.scratch.remove("tree")
+  }
+
   @Test("headers go with each request")
   func headers() throws {
     let site = try Site.current
     _ = try site.takeLog()
     try Site.succeed("info", "--header=X-Token: abc", "\(site.url)/slice.caibx")
     #expect(try site.takeLog() == ["GET /slice.caibx HTTP/1.1 200 abc"])
+    // Where a server sends us nobody knows them.
+    try Site.succeed("info", "--header=X-Token: abc", "\(site.url)/elsewhere/slice.caibx")
+    try Site.succeed("info", "--header=X-Token: abc", "\(site.url)/moved/slice.caibx")
+    #expect(
+      try site.takeLog() == [
+        "GET /elsewhere/slice.caibx HTTP/1.1 302 abc", "GET /slice.caibx HTTP/1.1 200 -",
+        "GET /moved/slice.caibx HTTP/1.1 302 abc", "GET /slice.caibx HTTP/1.1 200 abc",
+      ])
   }
 
   struct Refusal: Sendable, CustomTestStringConvertible {
@@ -179,7 +207,7 @@ struct HTTPTests {
       Refusal(
         arguments: "info @/portal/x.caibx",
         message: "@/portal/x.caibx: the answer is a web page, not an index"),
-      Refusal(arguments: "info @/loop/x.caibx", message: "@/loop/x.caibx: Maximum (8) redirects followed"),
+      Refusal(arguments: "info @/loop/x.caibx", message: "@/loop/x.caibx: more than 8 redirects"),
       Refusal(
         arguments: "info @/broken/x.caibx", message: "@/broken/x.caibx: the server answers with status 400"),
       Refusal(
@@ -187,7 +215,7 @@ struct HTTPTests {
         message: "S/slice.caibx: SSL certificate problem: self-signed certificate"),
       Refusal(
         arguments: "info --cacert=C S/down/x.caibx",
-        message: "S/down/x.caibx: Protocol \"http\" not supported or disabled in libcurl"),
+        message: "S/down/x.caibx: the server sends us to a place without TLS"),
       Refusal(arguments: "get @/slice.caibx U@/x?k=secret", message: "the target must be local, not @/x"),
       Refusal(
         arguments: "put --store=U@/s?k=secret @/x.caibx C",

@@ -72,6 +72,24 @@ struct PlacesTests {
     #expect(run.errors.contains("the server refuses access"))
   }
 
+  @Test("403 of a bucket is a chunk that is not there once something came from it, else an error")
+  func forbidden() throws {
+    let site = try Site.current
+    let bucket = "s3+\(site.url)/bucket"
+    let target = site.scratch("target")
+    func failure(_ index: String) throws -> String {
+      try Site.casync("get", "--state-dir=none", "--store=\(bucket)/empty", index, target).errors
+    }
+    #expect(try failure("\(bucket)/slice.caibx").contains(": \(bucket)/empty: not there\n"))
+    #expect(
+      try failure("\(site.url)/slice.caibx").contains("/empty: the server refuses access (status 403)\n"))
+    try Site.succeed(
+      "get", "--state-dir=none", "--store=\(bucket)/empty", "--store=\(bucket)/default.castr",
+      "\(bucket)/slice.caibx", target)
+    #expect(try Tool.isSame(target, site.slice))
+    try site.scratch.remove("target")
+  }
+
   @Test("a cache stays within its size, and keeps what was used last")
   func cache() throws {
     let site = try Site.current

@@ -70,8 +70,11 @@ final class Site: @unchecked Sendable {
           location /forbidden/ { return 403; }
           location /loop/ { return 302 $request_uri; }
           location /moved/ { rewrite ^/moved/(.*)$ /$1 redirect; }
+          location /elsewhere/ { rewrite ^/elsewhere/(.*)$ http://localhost:$server_port/$1 redirect; }
           location /portal/ { return 200 "<!DOCTYPE html><title>Please log in</title>"; }
           location /broken/ { return 400; }
+          location /bucket/ { rewrite ^/bucket/(.*)$ /$1 break; error_page 404 =403 @none; }
+          location @none { return 403; }
           location /dav/ { dav_methods PUT DELETE; create_full_put_path on; client_max_body_size 0; }
         }
         server {

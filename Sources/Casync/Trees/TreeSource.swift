@@ -12,13 +12,17 @@ public enum TreeSource: Sendable {
   case tar(path: String, options: TreeOptions, temporary: String)
   /// An archive; `-` is standard input.
   case archive(path: String)
+  /// An archive elsewhere.
+  case remoteArchive(url: String, ConnectionSettings = ConnectionSettings())
   /// An index and the stores that hold its chunks.
   case index(path: String, stores: [String], ConnectionSettings = ConnectionSettings())
 
   /// What messages call it.
   var path: String {
     switch self {
-    case .directory(let path, _), .tar(let path, _, _), .archive(let path), .index(let path, _, _): path
+    case .directory(let path, _), .tar(let path, _, _), .archive(let path), .remoteArchive(let path, _),
+      .index(let path, _, _):
+      path
     }
   }
 
@@ -35,6 +39,13 @@ public enum TreeSource: Sendable {
         try channel.forEach(body)
       }
     case .archive(let path): try Self.read(path, progress, body)
+    case .remoteArchive(let url, let connection):
+      progress.begin(.working, total: 0)
+      try Stores(connection, progress.cancellation).stream(url) { bytes in
+        try progress.cancellation.check()
+        try body(bytes)
+        progress.advance(bytes.byteCount)
+      }
     case .index(_, let stores, let connection):
       guard let index, index.count > 0 else { throw CatarError(.truncated, at: 0) }
       let fetcher = try ChunkFetcher(
@@ -53,7 +64,7 @@ public enum TreeSource: Sendable {
     case .directory(let path, let options): try TreeEncoder(options, cancellation, sink: sink).encode(path)
     case .tar(let path, let options, let temporary):
       try TarTree(path, options, spoolingIn: temporary, cancellation).encode(sink)
-    case .archive, .index: preconditionFailure("an archive is there already")
+    case .archive, .remoteArchive, .index: preconditionFailure("an archive is there already")
     }
   }
 
@@ -61,7 +72,7 @@ public enum TreeSource: Sendable {
   var options: TreeOptions? {
     switch self {
     case .directory(_, let options), .tar(_, let options, _): options
-    case .archive, .index: nil
+    case .archive, .remoteArchive, .index: nil
     }
   }
 

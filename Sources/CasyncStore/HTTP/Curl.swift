@@ -55,22 +55,25 @@ internal import Glibc
     unsafe casync_set_callback(handle, CURLOPT_WRITEFUNCTION, Self.receive)
     setText(CURLOPT_URL, request.url)
     setText(CURLOPT_USERAGENT, "casync-swift")
-    let isSecure = request.url.hasPrefix("https:")
     setText(CURLOPT_PROTOCOLS_STR, "http,https")
-    // What was asked for under TLS is not taken from elsewhere.
-    setText(CURLOPT_REDIR_PROTOCOLS_STR, isSecure ? "https" : "http,https")
     if let file = settings.certificateAuthorities { setText(CURLOPT_CAINFO, file) }
-    if let file = settings.certificate { setText(CURLOPT_SSLCERT, file) }
-    if let file = settings.certificateKey { setText(CURLOPT_SSLKEY, file) }
-    if let user = settings.user { setText(CURLOPT_USERNAME, user) }
-    if let password = settings.password { setText(CURLOPT_PASSWORD, password) }
+    if !request.isElsewhere { setIdentity(settings) }
     if let rate = settings.rateLimit.flatMap(Int.init(exactly:)) {
       unsafe casync_set_offset(handle, CURLOPT_MAX_RECV_SPEED_LARGE, rate)
     }
     if isSFTP { prepareForSFTP(settings) }
     setNumbers(settings)
     setMethod()
-    setHeaders(settings)
+    setHeaders()
+  }
+
+  /// Who we are, for the server that was named.
+  private func setIdentity(_ settings: ConnectionSettings) {
+    if let file = settings.certificate { setText(CURLOPT_SSLCERT, file) }
+    if let file = settings.certificateKey { setText(CURLOPT_SSLKEY, file) }
+    if let user = settings.user { setText(CURLOPT_USERNAME, user) }
+    if let password = settings.password { setText(CURLOPT_PASSWORD, password) }
+    for header in settings.headers { addHeader(header) }
   }
 
   private var isSFTP: Bool { request.url.hasPrefix("sftp:") }
@@ -92,8 +95,6 @@ internal import Glibc
     set(CURLOPT_HTTP_VERSION, CURL_HTTP_VERSION_2TLS)
     // Wait for a connection that can carry many requests rather than opening one for each.
     set(CURLOPT_PIPEWAIT, 1)
-    set(CURLOPT_FOLLOWLOCATION, 1)
-    set(CURLOPT_MAXREDIRS, 8)
     set(CURLOPT_NETRC, Int(CURL_NETRC_OPTIONAL.rawValue))
     set(CURLOPT_TCP_KEEPALIVE, 1)
     set(CURLOPT_CONNECTTIMEOUT_MS, settings.connectTimeout.milliseconds)
@@ -123,14 +124,15 @@ internal import Glibc
       setText(CURLOPT_AWS_SIGV4, "aws:amz:\(signature.region):s3")
       setText(CURLOPT_USERNAME, signature.credentials.key)
       setText(CURLOPT_PASSWORD, signature.credentials.secret)
-      // What is signed for one place is worth nothing at another.
-      set(CURLOPT_FOLLOWLOCATION, 0)
       set(CURLOPT_NETRC, Int(CURL_NETRC_IGNORED.rawValue))
     }
   }
 
-  private func setHeaders(_ settings: ConnectionSettings) {
-    for header in settings.headers + request.headers { addHeader(header) }
+  private func setHeaders() {
+    for header in request.headers { addHeader(header) }
+    if let range = request.range, !range.isEmpty {
+      setText(CURLOPT_RANGE, "\(range.lowerBound)-\(range.upperBound - 1)")
+    }
     if let validator {
       setText(CURLOPT_RANGE, "\(offset)-")
       addHeader("If-Range: \(validator)")
@@ -220,7 +222,20 @@ internal import Glibc
   }
 
   private var status: Int { unsafe casync_number(handle, CURLINFO_RESPONSE_CODE) }
-  private var isSuccess: Bool { isSFTP || status == 200 || status == 206 && continuesPartial }
+  private var isSuccess: Bool {
+    if isSFTP { return true }
+    switch status {
+    // Of a part the whole is none, but when it begins with it.
+    case 200: return request.range.map { $0.lowerBound == 0 } ?? true
+    case 206: return continuesPartial || isPart
+    default: return false
+    }
+  }
+
+  /// Whether the response is the part that was asked for.
+  private var isPart: Bool {
+    request.range.map { header("Content-Range")?.hasPrefix("bytes \($0.lowerBound)-") ?? false } ?? false
+  }
 
   /// Whether the response is the rest of what an earlier one began.
   private var continuesPartial: Bool {
@@ -242,6 +257,7 @@ internal import Glibc
 
   /// What is left of a body that was cut, if the server says how the rest can be had.
   var remainder: (bytes: [UInt8], validator: String)? {
+    guard request.range == nil else { return nil }
     // Without a body of this response it is what was there before, unless the server wants none of it.
     guard hasBegun, isSuccess else { return status == 416 ? nil : validator.map { (body, $0) } }
     guard !body.isEmpty, let validator = header("ETag"), validator.hasPrefix("\"") else { return nil }
@@ -274,7 +290,7 @@ internal import Glibc
     return .response(
       HTTPResponse(
         status: status, body: isSuccess && hasBegun ? body : page, length: UInt64(exactly: length),
-        validator: header("ETag"), retryAfter: pause > 0 ? .seconds(pause) : nil,
+        validator: header("ETag"), redirect: redirect, retryAfter: pause > 0 ? .seconds(pause) : nil,
         isMultiplexed: version >= CURL_HTTP_VERSION_2_0))
   }
 
@@ -285,6 +301,7 @@ internal import Glibc
       return .response(
         HTTPResponse(
           status: status, body: status == 200 ? body : [], length: UInt64(exactly: length), validator: nil,
+          redirect: nil,
           retryAfter: nil, isMultiplexed: false))
     }
     func failure(_ reason: String) -> HTTPOutcome {
@@ -301,6 +318,12 @@ internal import Glibc
       return failure("the host key is not known, or is not the one that is known")
     default: return nil
     }
+  }
+
+  /// Where the server sends us.
+  private var redirect: String? {
+    // SAFETY: the text is valid until the handle is used again, and copied here.
+    unsafe casync_redirect(handle).map { unsafe String(cString: $0) }
   }
 
   /// Failures of the way to the server, which may be gone the next time.

@@ -124,10 +124,13 @@ final class HTTPTask: @unchecked Sendable {
   let cost: Int
   let isQuestion: Bool
   /// Scheme, host and port.
-  let origin: Substring
+  let origin: String
   let answer = Monitor<HTTPAnswer?>(nil)
 
   var request: HTTPRequest
+  /// What `request` was at first, before redirects.
+  let location: String
+  var redirects = 0
   var onMiss: (@Sendable () -> Void)?
   var phase = Phase.queued
   var isUrgent = false
@@ -143,7 +146,37 @@ final class HTTPTask: @unchecked Sendable {
     self.cost = cost
     isQuestion = request.method == .get || request.method == .head
     self.onMiss = onMiss
-    let host = request.url.firstRange(of: "://").map { $0.upperBound } ?? request.url.startIndex
-    origin = request.url[..<(request.url[host...].firstIndex { "/?;".contains($0) } ?? request.url.endIndex)]
+    location = request.url
+    origin = Self.origin(request.url)
+  }
+
+  /// Scheme, host and port of a URL.
+  static func origin(_ url: String) -> String {
+    let (server, _) = split(url)
+    guard let slashes = server.firstRange(of: "://"), let at = server.lastIndex(of: "@") else {
+      return String(server)
+    }
+    return String(server[..<slashes.upperBound] + server[server.index(after: at)...])
+  }
+
+  /// A URL in two: with its user, up to the end of host and port; the rest.
+  private static func split(_ url: String) -> (server: Substring, rest: Substring) {
+    let host = url.firstRange(of: "://").map { $0.upperBound } ?? url.startIndex
+    let end = url[host...].firstIndex { "/?;".contains($0) } ?? url.endIndex
+    return (url[..<end], url[end...])
+  }
+
+  /// Asks at `url` instead: a place of the same server, with the user that was named, or another one.
+  func redirect(to url: String) {
+    redirects += 1
+    request.isElsewhere = Self.origin(url) != origin
+    request.url = request.isElsewhere ? url : String(Self.split(location).server + Self.split(url).rest)
+  }
+
+  /// Forgets redirects.
+  func restore() {
+    redirects = 0
+    request.isElsewhere = false
+    request.url = location
   }
 }

@@ -16,6 +16,10 @@ struct HTTPRequest: Sendable {
   var headers: [String] = []
   /// Who asks, for a server that wants requests to be signed.
   var signature: S3Signature?
+  /// The bytes of the file that are wanted; `nil` is all of it.
+  var range: Range<UInt64>?
+  /// Whether a server sent us here from another one: what is meant for that one is not for this.
+  var isElsewhere = false
   /// Bytes that an earlier, cut download left, and the validator under which the rest may follow.
   var partial: (bytes: [UInt8], validator: String)?
 }
@@ -36,6 +40,8 @@ struct HTTPResponse: Sendable {
   let length: UInt64?
   /// The server's ETag.
   let validator: String?
+  /// Where the server sends us instead.
+  let redirect: String?
   /// When the server wants to be asked again.
   let retryAfter: Duration?
   let isMultiplexed: Bool

@@ -16,6 +16,7 @@ struct HTTPLoop {
   private static let smallestWindow = 4.0
   /// Bytes that answers may take until they are used.
   private static let heldLimit = 16 << 20
+  private static let redirectLimit = 8
   private static let longestRetryAfter = Duration.seconds(60)
 
   private let mailbox: HTTPMailbox
@@ -34,7 +35,7 @@ struct HTTPLoop {
   private var mayMultiplex = false
   private var lastShrink = ContinuousClock.now
   /// Origins that have answered.
-  private var answered: Set<Substring> = []
+  private var answered: Set<String> = []
   /// For the rate limit: when the next exchange may start, and how long answers are.
   private var nextStart = ContinuousClock.now
   private var usualLength = 16_384.0
@@ -174,11 +175,8 @@ struct HTTPLoop {
       finish(task, .missing)
     case 401, 403, 407:
       let who = response.status == 407 ? "the proxy" : "the server"
-      let reason = task.request.signature == nil ? nil : S3Bucket.reason(response.body)
-      finish(
-        task,
-        .failed(.denied, "\(who) refuses access (status \(response.status))\(reason.map { ": \($0)" } ?? "")")
-      )
+      let reason = "\(who) refuses access (status \(response.status))"
+      finish(task, .failed(.denied, reason + Self.detail(task, response)))
     case 416:
       retry(task, "the server answers with status 416", after: nil, isOverload: false)
     case 408, 425, 429, 500...599:
@@ -189,13 +187,34 @@ struct HTTPLoop {
       finish(task, .failed(.denied, "the server does not take files (status 405)"))
     case 304: finish(task, .unchanged)
     default:
-      let reason = task.request.signature == nil ? nil : S3Bucket.reason(response.body)
-      finish(
-        task,
-        .failed(
-          .unreachable,
-          "the server answers with status \(response.status)\(reason.map { ": \($0)" } ?? "")"))
+      // What is signed for one place is worth nothing at another.
+      if let url = response.redirect, task.request.signature == nil { return follow(task, to: url) }
+      let reason = "the server answers with status \(response.status)"
+      finish(task, .failed(.unreachable, reason + Self.detail(task, response)))
     }
+  }
+
+  /// What S3 says in the page of an error.
+  private static func detail(_ task: HTTPTask, _ response: HTTPResponse) -> String {
+    guard task.request.signature != nil, let reason = S3Bucket.reason(response.body) else { return "" }
+    return ": \(reason)"
+  }
+
+  /// Goes where the server sends us: what is asked for, but not what we are known by.
+  private mutating func follow(_ task: HTTPTask, to url: String) {
+    guard task.redirects < Self.redirectLimit else {
+      finish(task, .failed(.unreachable, "more than \(Self.redirectLimit) redirects"))
+      return
+    }
+    guard url.hasPrefix("https://") || url.hasPrefix("http://") && !task.request.url.hasPrefix("https://")
+    else {
+      finish(task, .failed(.unreachable, "the server sends us to a place without TLS"))
+      return
+    }
+    task.redirect(to: url)
+    // It is the same try.
+    task.tries -= 1
+    start(task)
   }
 
   private mutating func retry(
@@ -213,6 +232,7 @@ struct HTTPLoop {
     pause = min(pause, settings.longestPause) * Double.random(in: 0.5...1)
     if let least { pause = max(pause, min(least, Self.longestRetryAfter)) }
     task.due = clock.now + pause
+    task.restore()
     task.phase = .paused
     paused.append(task)
   }

@@ -22,11 +22,12 @@ struct RemotePlace: Sendable {
   ///   - onMiss: called when it turns out not to be there; must not block.
   func start(
     _ method: HTTPRequest.Method = .get, limit: Int = 0, cost: Int = 0, body: [[UInt8]] = [],
-    headers: [String] = [], onMiss: (@Sendable () -> Void)? = nil
+    headers: [String] = [], range: Range<UInt64>? = nil, onMiss: (@Sendable () -> Void)? = nil
   ) -> HTTPTicket {
     var request = HTTPRequest(method: method, url: url, limit: limit)
     request.body = body
     request.headers = headers
+    request.range = range
     bucket?.sign(&request)
     return client.start(request, cost: cost, onMiss: onMiss)
   }
