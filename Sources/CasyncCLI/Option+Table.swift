@@ -131,7 +131,9 @@ extension Option {
       .tlsVerifyPeer, .flag, for: [.mkdev, .serve],
       "let in only clients whose certificate ca-cert.pem in that directory vouches for"),
     ours(.memory, .size, for: [.mkdev, .mount], "keep so many bytes of chunks in memory (64M)"),
-    ours(.overlay, .path("FILE"), for: [.mkdev], "keep what clients write here"),
+    ours(.base, .path("INDEX"), for: [.put], "the index that --overlay= lies over"),
+    ours(
+      .overlay, .path("FILE"), for: [.put, .mkdev], "keep what clients write here; put: take it from here"),
     ours(.cacheFile, .path("FILE"), for: [.mkdev], "keep what is fetched here, as the image it is"),
     ours(.profile, .path("FILE"), for: [.mkdev], "keep the order of first reads here, and prefetch in it"),
     ours(

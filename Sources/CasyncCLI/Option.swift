@@ -39,7 +39,7 @@ struct Option: Sendable {
     case force, grace, repair, json, progress, workers, socket, listen, fuse, memory, detach
     case readyFd = "ready-fd"
     case mountOptions = "mount-options"
-    case overlay, profile, prefetch, retry
+    case base, overlay, profile, prefetch, retry
     case cacheFile = "cache-file"
     case tls
     case tlsCertificates = "tls-certs"

@@ -6,6 +6,8 @@ internal import CasyncIO
 extension Session {
   /// `casync put INDEX INPUT`: an image into a store, with our defaults.
   func put() throws -> Int32 {
+    if arguments.has(.base) || arguments.has(.overlay) { return try putOverlay() }
+    guard arguments.operands.count == 2 else { throw UsageError("put takes INDEX.caibx and INPUT") }
     let index = try indexLocation()
     var request = PutRequest(
       input: try dataPath(1, "input"), index: index, store: try store(beside: arguments.operands[0]))
@@ -17,11 +19,32 @@ extension Session {
     request.extent = try extent()
     request.digestsImage = arguments.has(.imageDigest)
     try setOptions(of: &request)
-    return try job(
-      resume: "the chunks stored so far are kept; the same command goes on from there",
-      isArchive ? PutArchiveRequest(put: request).run : request.run
-    ) {
-      summary in
+    return try report(index, isArchive ? PutArchiveRequest(put: request).run : request.run)
+  }
+
+  /// `casync put --base=INDEX --overlay=FILE INDEX`: what clients of mkdev made of an image.
+  private func putOverlay() throws -> Int32 {
+    guard let base = arguments.value(.base), let overlay = arguments.value(.overlay) else {
+      throw UsageError("--base= and --overlay= belong together")
+    }
+    guard arguments.operands.count == 1 else { throw UsageError("with --overlay= put takes no INPUT") }
+    for option in [Option.Name.chunker, .chunkSize, .digest, .size, .imageDigest] where arguments.has(option)
+    {
+      throw UsageError("--\(option.rawValue) does not go with --base=, which says how the image is cut")
+    }
+    let location = Locator(base)
+    guard location != .standardStream else { throw UsageError("--base= is read twice: name a file or URL") }
+    let index = try indexLocation()
+    var put = PutRequest(input: "", index: index, store: try store(beside: arguments.operands[0]))
+    try setOptions(of: &put)
+    let request = PutOverlayRequest(put, base: try location.location("index"), overlay: overlay)
+    return try report(index, request.run)
+  }
+
+  private func report(_ index: String, _ run: (Progress) throws -> PutSummary) throws -> Int32 {
+    try job(
+      resume: "the chunks stored so far are kept; the same command goes on from there", run
+    ) { summary in
       if isJSON {
         // The index on standard output leaves no room for anything else there.
         index == "-" ? Console.write(summary.json.text + "\n") : try print(summary.json)

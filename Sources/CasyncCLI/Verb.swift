@@ -30,12 +30,14 @@ enum Verb: String, CaseIterable, Sendable {
 
   private static let descriptions: [Verb: Description] = [
     .put: Description(
-      operands: "INDEX.caibx INPUT", count: 2...2, summary: "chunk an image into a store",
+      operands: "INDEX.caibx [INPUT]", count: 1...2, summary: "chunk an image into a store",
       text: """
         INPUT is a file, a block device, - for standard input, or an NBD URI (nbd://,
         nbd+unix://). Its chunks go to the store, then INDEX.caibx appears (- is standard
         output). The index's SHA-256 is printed on standard output, a summary on standard
         error. Holes are not read. Interrupted: what was stored is used next time.
+        With --base=INDEX --overlay=FILE, and no INPUT, the image is what clients of mkdev made
+        of another; what they left as it was is not read.
         """),
     .get: Description(
       operands: "INDEX.caibx TARGET", count: 2...2, summary: "write an image to a device or file",

@@ -13,6 +13,12 @@ package struct ImageLayout: Sendable, Equatable {
     package let end: UInt64?
     /// The number of the table's entry, from 1; `nil` for a gap.
     package let partition: Int?
+
+    package init(start: UInt64, end: UInt64?, partition: Int?) {
+      self.start = start
+      self.end = end
+      self.partition = partition
+    }
   }
 
   /// The partition table that was found, also when its ranges are of no use.

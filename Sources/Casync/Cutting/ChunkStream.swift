@@ -41,22 +41,25 @@ struct ChunkStream {
     return (uncut + Buffer.alignment - 1) / Buffer.alignment * Buffer.alignment
   }
 
-  /// Cuts all of `input`.
+  /// Cuts all of `input`, or what of it begins at a cut.
   /// - Parameters:
+  ///   - from: where to begin, and the kind of the segment that this lies in; it counts as the segment's start.
   ///   - piece: sees each piece before it is searched, in order, on the calling thread.
   ///   - work: done with each batch, on any worker.
   ///   - inOrder: gets what `work` gave, in the order of the image, on the calling thread.
   /// - Returns: bytes that were holes and not read.
   func cut<Context, Value: Sendable>(
-    _ input: ImageInput, pool: WorkerPool<Context>,
+    _ input: ImageInput, from start: (offset: UInt64, kind: SegmentKind)? = nil, pool: WorkerPool<Context>,
     piece see: (Piece) throws -> Void = { _ in },
     work: @escaping @Sendable (Context, ChunkBatch) throws -> Value,
     inOrder: (Value) throws -> Void
   ) throws -> UInt64 {
     let headroom = headroom
     let buffers = BufferPool(bufferLength: headroom + PieceReader.pieceLength, capacity: depth)
-    var reader = try PieceReader(input, chunker: chunker)
-    var joint = Joint()
+    var reader =
+      try start.map { PieceReader(input, chunker: chunker, from: $0.offset, $0.kind) }
+      ?? PieceReader(input, chunker: chunker)
+    var joint = Joint(chunkStart: start?.offset ?? 0)
     var scans = Fifo<(piece: Piece, scan: Job<Scan>)>()
     var works = Fifo<Job<Value>>()
 
@@ -115,11 +118,13 @@ private struct Joint {
   private var segmentStart: UInt64 = 0
   private var cutter: SegmentCutter?
   /// Where the chunk that is being cut starts in the image.
-  private var chunkStart: UInt64 = 0
+  private var chunkStart: UInt64
   /// The last data piece: its memory, where in the image the memory's headroom ends, and its end.
   private var memory: PieceBuffer?
   private var memoryStart: UInt64 = 0
   private var memoryEnd: UInt64 = 0
+
+  init(chunkStart: UInt64) { self.chunkStart = chunkStart }
 
   mutating func join(_ piece: Piece, _ scan: Scan) -> [ChunkBatch] {
     var batches = [ChunkBatch]()

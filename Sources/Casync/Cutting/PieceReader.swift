@@ -48,13 +48,28 @@ struct PieceReader {
       shortestHole = .max
       return
     }
-    // A block is decided when average / 8192 blocks after it are known (docs/formats/image-chunker.md,
-    // radius).
-    shortestHole = UInt64(max(64 << 10, average / 2))
+    shortestHole = Self.shortestHole(average)
     let head = Buffer(count: ImageLayout.headLength)
     let count = try input.peek(into: head)
     segments = ImageLayout(head: head.bytes.extracting(0..<count)).segments
   }
+
+  /// Begins in the middle, at a cut, as if a segment of that kind began there.
+  init(_ input: ImageInput, chunker: Chunker, from offset: UInt64, _ kind: SegmentKind) {
+    self.input = input
+    self.chunker = chunker
+    if case .image(let average) = chunker {
+      shortestHole = Self.shortestHole(average)
+    } else {
+      shortestHole = .max
+    }
+    segments = [ImageLayout.Range(start: offset, end: nil, partition: nil)]
+    cutter = SegmentCutter(kind: kind, chunker: chunker)
+    self.offset = offset
+  }
+
+  // A block is decided when average / 8192 blocks after it are known (docs/formats/image-chunker.md, radius).
+  private static func shortestHole(_ average: Int) -> UInt64 { UInt64(max(64 << 10, average / 2)) }
 
   /// The next piece; `nil` at the end of the image.
   /// - Parameter buffer: memory for it; not used for a hole.

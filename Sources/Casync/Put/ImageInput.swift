@@ -10,6 +10,7 @@ final class ImageInput: @unchecked Sendable {
     case export(NBDExport)
     case pipe(File)
     case stream(ByteChannel)
+    case disk(Disk)
   }
 
   private let kind: Kind
@@ -76,6 +77,16 @@ final class ImageInput: @unchecked Sendable {
     isDevice = false
   }
 
+  /// Takes the first `size` bytes of a disk.
+  init(_ disk: Disk, upTo size: UInt64, _ cancellation: Cancellation) {
+    kind = .disk(disk)
+    path = "the disk"
+    self.size = size
+    mode = 0o666
+    isDevice = false
+    self.cancellation = cancellation
+  }
+
   private static func limit(
     _ full: UInt64, _ extent: PutRequest.Extent, _ path: String, head read: (Buffer) throws -> Int
   ) throws -> UInt64 {
@@ -98,7 +109,7 @@ final class ImageInput: @unchecked Sendable {
   /// Whether it can be read at any offset, and knows its holes.
   var isSeekable: Bool {
     switch kind {
-    case .file, .export: true
+    case .file, .export, .disk: true
     case .pipe, .stream: false
     }
   }
@@ -117,6 +128,9 @@ final class ImageInput: @unchecked Sendable {
       return count
     case .export(let export):
       try export.read(at: offset, into: buffer, part)
+      return wanted
+    case .disk(let disk):
+      try disk.read(at: offset, into: buffer, part)
       return wanted
     case .pipe(let file):
       return try readAhead(at: offset, into: buffer, part) { rest in
@@ -157,6 +171,7 @@ final class ImageInput: @unchecked Sendable {
     switch kind {
     case .file(let file): isDevice ? range : try file.nextData(in: range)
     case .export(let export): try export.nextData(in: range)
+    case .disk(let disk): disk.nextData(in: range)
     case .pipe, .stream: range
     }
   }

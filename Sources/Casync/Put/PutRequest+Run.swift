@@ -26,17 +26,12 @@ extension PutRequest {
     let index = try IndexFileWriter(
       index, flags: headerFlags, chunker: chunker, mode: input.mode, opener)
     progress.begin(.working, total: input.size ?? 0)
-    var tally = Tally()
+    var tally = PutTally()
     let imageDigest = digestsImage ? ImageDigest(digest) : nil
     // casync makes no store for an image of no chunks.
     if input.size != 0 { try store(input, index, imageDigest, opener, progress, &tally) }
-    let indexDigest = try index.finish()
-    return PutSummary(
-      indexDigest: indexDigest, imageDigest: imageDigest?.finish(), size: tally.size, chunks: index.count,
-      zeroChunks: tally.zeroChunks,
-      zeroBytes: tally.zeroBytes, holeBytes: tally.holeBytes, newChunks: tally.newChunks,
-      newBytes: tally.newBytes,
-      storedBytes: tally.storedBytes, duration: start.duration(to: .now))
+    return tally.summary(
+      try index.finish(), imageDigest?.finish(), chunks: index.count, start.duration(to: .now))
   }
 
   /// What was asked for, with the bit that says which digest names the chunks.
@@ -47,7 +42,7 @@ extension PutRequest {
 
   private func store(
     _ input: ImageInput, _ index: IndexFileWriter, _ imageDigest: ImageDigest?, _ opener: Stores,
-    _ progress: Progress, _ tally: inout Tally
+    _ progress: Progress, _ tally: inout PutTally
   ) throws {
     let writer = try opener.writer(store)
     let worker = try ChunkStorer(self, writer)
@@ -89,28 +84,4 @@ struct StoredChunk: Sendable {
   let isZero: Bool
   /// Compressed length of a chunk that is new in the store.
   let storedBytes: Int?
-}
-
-/// Sums for the summary.
-private struct Tally {
-  var size: UInt64 = 0
-  var zeroChunks = 0
-  var zeroBytes: UInt64 = 0
-  var holeBytes: UInt64 = 0
-  var newChunks = 0
-  var newBytes: UInt64 = 0
-  var storedBytes: UInt64 = 0
-
-  mutating func add(_ chunk: StoredChunk) {
-    size += UInt64(chunk.length)
-    if chunk.isZero {
-      zeroChunks += 1
-      zeroBytes += UInt64(chunk.length)
-    }
-    if let stored = chunk.storedBytes {
-      newChunks += 1
-      newBytes += UInt64(chunk.length)
-      storedBytes += UInt64(stored)
-    }
-  }
 }

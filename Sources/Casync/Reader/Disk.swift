@@ -106,6 +106,55 @@ package final class Disk: Sendable {
     return extents
   }
 
+  // MARK: Reading at once
+
+  /// Fills `place` of `buffer` from `offset`. Blocks.
+  func read(at offset: UInt64, into buffer: Buffer, _ place: Range<Int>) throws {
+    guard !place.isEmpty else { return }
+    let result = Monitor<Result<[ImagePiece], any Error>?>(nil)
+    let there = read(offset..<offset + UInt64(place.count)) { value in result.withLock { $0 = value } }
+    for piece in try there ?? result.wait(for: { $0 }).get() {
+      let start = place.lowerBound + Int(piece.offset - offset)
+      if let source = piece.buffer {
+        buffer.copy(piece.start..<piece.start + piece.length, of: source, to: start)
+      } else {
+        buffer.zero(start..<start + piece.length)
+      }
+    }
+  }
+
+  /// The bytes in `range`. Blocks.
+  func buffer(_ range: Range<UInt64>) throws -> Buffer {
+    let buffer = Buffer(count: Int(range.upperBound - range.lowerBound))
+    try read(at: range.lowerBound, into: buffer, 0..<buffer.count)
+    return buffer
+  }
+
+  /// The first stretch of `range` that is not known to be zeros; `nil` when all of it is.
+  func nextData(in range: Range<UInt64>) -> Range<UInt64>? {
+    var start = range.lowerBound
+    while start < range.upperBound {
+      for extent in extents(in: start..<range.upperBound, limit: 2) {
+        if !extent.isZero { return start..<start + extent.length }
+        start += extent.length
+      }
+    }
+    return nil
+  }
+
+  /// What of the disk is the overlay's, in order.
+  var changes: [Range<UInt64>] {
+    var changes = [Range<UInt64>]()
+    for run in overlay?.runs(in: 0..<size) ?? [] where run.state != .absent {
+      if let last = changes.last, last.upperBound == run.range.lowerBound {
+        changes[changes.count - 1] = last.lowerBound..<run.range.upperBound
+      } else {
+        changes.append(run.range)
+      }
+    }
+    return changes
+  }
+
   // MARK: Writing
 
   /// Writes `bytes`. Does not block.
