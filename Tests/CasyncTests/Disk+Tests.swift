@@ -60,7 +60,7 @@ extension Scratch {
     _ name: String = "image", overlay: String? = nil, memory: Int = 1 << 20,
     keeping: ImageReader.Keeping = ImageReader.Keeping(), _ body: (Disk) throws -> Value
   ) throws -> Value {
-    try ChunkSupply.with(memory: memory, loads: 4, report: { _ in }) { supply in
+    let (disk, value) = try ChunkSupply.with(memory: memory, loads: 4, report: { _ in }) { supply in
       let reader = try ImageReader(
         index: self(name + ".index"), stores: [self("store")], cache: nil, keeping: keeping,
         ConnectionSettings(), supply)
@@ -68,9 +68,10 @@ extension Scratch {
         try Overlay(self($0), size: reader.size, digest: reader.digest ?? digest([]))
       }
       let disk = Disk(reader, overlay)
-      let value = try body(disk)
-      try disk.close()
-      return value
+      return (disk, try body(disk))
     }
+    // Chunks are kept after they were handed out: by threads that are gone only now.
+    try disk.close()
+    return value
   }
 }
