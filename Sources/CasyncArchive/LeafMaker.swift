@@ -20,15 +20,12 @@ final class LeafMaker: Sendable {
   /// A node under its temporary name.
   struct Leaf: Sendable {
     var wanted: Wanted
-    let temporary: [UInt8]
+    let temporary: TemporaryName
     let file: File
     /// Attributes of chattr(1) that it has.
     let attributes: UInt32?
     /// Bytes of its content so far.
     var offset: UInt64 = 0
-
-    /// Removes it after a failure, whose error is the one to report.
-    func abandon() { try? wanted.parent.file.remove(node: temporary, isDirectory: false) }
   }
 
   let restorer: NodeRestorer
@@ -70,47 +67,30 @@ final class LeafMaker: Sendable {
 
   /// Makes a node under a temporary name.
   func create(_ wanted: Wanted) throws -> Leaf {
-    let temporary = temporaryName(wanted.name)
+    let name = temporaryName(wanted.name)
     let mode = restorer.creationMode(wanted.node)
     let parent = wanted.parent.file
     if case .regular = wanted.node.content {
-      let file = try parent.open(node: temporary, [.readWrite, .create, .exclusive], mode: mode)
-      return try leaf(wanted, temporary) { (file, try restorer.created(wanted.node, file)) }
+      let file = try parent.open(node: name, [.readWrite, .create, .exclusive], mode: mode)
+      let temporary = TemporaryName(name, in: parent)
+      let attributes = try restorer.created(wanted.node, file)
+      return Leaf(wanted: wanted, temporary: temporary, file: file, attributes: attributes)
     }
     switch wanted.node.content {
-    case .symlink(let target): try parent.makeSymlink(node: temporary, target: target)
+    case .symlink(let target): try parent.makeSymlink(node: name, target: target)
     case .blockDevice(let major, let minor), .characterDevice(let major, let minor):
-      try parent.makeNode(temporary, mode: wanted.node.content.type | mode, major: major, minor: minor)
-    default: try parent.makeNode(temporary, mode: wanted.node.content.type | mode)
+      try parent.makeNode(name, mode: wanted.node.content.type | mode, major: major, minor: minor)
+    default: try parent.makeNode(name, mode: wanted.node.content.type | mode)
     }
-    return try leaf(wanted, temporary) { (try parent.open(node: temporary, .reference), nil) }
-  }
-
-  private func leaf(
-    _ wanted: Wanted, _ temporary: [UInt8], _ open: () throws -> (File, UInt32?)
-  ) throws -> Leaf {
-    do {
-      let (file, attributes) = try open()
-      return Leaf(wanted: wanted, temporary: temporary, file: file, attributes: attributes)
-    } catch {
-      // The error that kept it from being used is the one to report.
-      try? wanted.parent.file.remove(node: temporary, isDirectory: false)
-      throw error
-    }
+    let temporary = TemporaryName(name, in: parent)
+    let file = try parent.open(node: name, .reference)
+    return Leaf(wanted: wanted, temporary: temporary, file: file, attributes: nil)
   }
 
   /// Writes content; blocks of zeros are left out as holes.
   func write(_ bytes: RawSpan, to leaf: Leaf, at offset: UInt64) throws {
     guard bytes.byteCount > 0 else { return }
-    do {
-      try writeData(bytes, to: leaf.file, at: offset)
-    } catch {
-      leaf.abandon()
-      throw error
-    }
-  }
-
-  private func writeData(_ bytes: RawSpan, to file: File, at offset: UInt64) throws {
+    let file = leaf.file
     guard options.punchHoles else { return try file.write(bytes, at: offset) }
     var start = 0
     var end = 0
@@ -129,19 +109,15 @@ final class LeafMaker: Sendable {
   /// Sets the metadata and gives the node its name.
   func finish(_ leaf: Leaf) throws {
     let node = leaf.wanted.node
-    do {
-      let status = try leaf.file.nodeStatus()
-      if case .regular(let size) = node.content {
-        if status.size < size { try leaf.file.setSize(size) }
-        try written(leaf.file, leaf.wanted.contentOffset, size)
-        if let twin = leaf.wanted.twin, try become(twin, leaf) { return }
-      }
-      try restorer.complete(node, leaf.file, status)
-      try place(leaf.temporary, leaf.wanted.name, node.content.type, in: leaf.wanted.parent)
-    } catch {
-      leaf.abandon()
-      throw error
+    let status = try leaf.file.nodeStatus()
+    if case .regular(let size) = node.content {
+      if status.size < size { try leaf.file.setSize(size) }
+      try written(leaf.file, leaf.wanted.contentOffset, size)
+      if let twin = leaf.wanted.twin, try become(twin, leaf) { return }
     }
+    try restorer.complete(node, leaf.file, status)
+    try place(leaf.temporary.name, leaf.wanted.name, node.content.type, in: leaf.wanted.parent)
+    leaf.temporary.isGone()
     try restorer.guardNode(node, leaf.file, leaf.attributes)
   }
 
@@ -150,22 +126,17 @@ final class LeafMaker: Sendable {
   /// Copies content, sharing blocks where the file system can; holes stay holes.
   func copy(_ source: File, to leaf: Leaf) throws {
     guard case .regular(let size) = leaf.wanted.node.content, size > 0 else { return }
-    do {
-      if try !clone(source, to: leaf.file) {
-        var rest = 0..<size
-        while let data = try source.nextData(in: rest), !data.isEmpty {
-          try leaf.file.copy(data, of: source)
-          rest = data.upperBound..<size
-        }
+    if try !clone(source, to: leaf.file) {
+      var rest = 0..<size
+      while let data = try source.nextData(in: rest), !data.isEmpty {
+        try leaf.file.copy(data, of: source)
+        rest = data.upperBound..<size
       }
-      // What grew was whole when it was looked at.
-      let status = try source.nodeStatus()
-      guard status.size >= size else { throw ArchiveError.becameShorter(source.path) }
-      if try leaf.file.nodeStatus().size > size { try leaf.file.setSize(size) }
-    } catch {
-      leaf.abandon()
-      throw error
     }
+    // What grew was whole when it was looked at.
+    let status = try source.nodeStatus()
+    guard status.size >= size else { throw ArchiveError.becameShorter(source.path) }
+    if try leaf.file.nodeStatus().size > size { try leaf.file.setSize(size) }
   }
 
   private func clone(_ source: File, to file: File) throws -> Bool {
@@ -210,7 +181,8 @@ final class LeafMaker: Sendable {
       // Another file system, too many links: a copy is as good.
       return false
     }
-    try parent.file.remove(node: leaf.temporary, isDirectory: false)
+    try parent.file.remove(node: leaf.temporary.name, isDirectory: false)
+    leaf.temporary.isGone()
     linkedFiles.add(1, ordering: .relaxed)
     return true
   }
@@ -253,6 +225,27 @@ final class LeafMaker: Sendable {
       while let first = listed.first, first.lexicographicallyPrecedes(name) { listed.removeFirst() }
       if listed.first != name { try changes.remove(name, in: directory) }
     }
+  }
+}
+
+/// A name that a node has until it is whole. Who lets go of it before that, because something failed or because
+/// it never got its turn, removes the node.
+final class TemporaryName: Sendable {
+  let name: [UInt8]
+  private let parent: File
+  private let isThere = Atomic(true)
+
+  init(_ name: [UInt8], in parent: File) {
+    self.name = name
+    self.parent = parent
+  }
+
+  /// The node has its own name now, or was removed.
+  func isGone() { isThere.store(false, ordering: .relaxed) }
+
+  deinit {
+    // What led here is the error to report; the next run removes what is left.
+    if isThere.load(ordering: .relaxed) { try? parent.remove(node: name, isDirectory: false) }
   }
 }
 

@@ -81,11 +81,6 @@ package final class TreeExtractor {
     levels = [Level(directory: OpenDirectory(directory, in: nil, isNew: false), node: nil)]
   }
 
-  deinit {
-    // Reached with a file under way only after a failure, whose error is the one to report.
-    if case .large(let leaf) = current { leaf.abandon() }
-  }
-
   /// Zeros that were left out as holes.
   package var holeBytes: UInt64 { maker.holeBytes.load(ordering: .relaxed) }
 

@@ -14,10 +14,8 @@ extension SystemTests {
       tree = scratch("tree")
       try Tool.run("mkdir", tree, scratch("empty.castr"))
       let image = try scratch.mount("\(Images.small)/new.ext4", at: "root", options: "ro,loop,noload")
-      for part in ["etc", "usr/bin", "usr/lib/systemd"] {
-        try Tool.run("cp", "--archive", "--parents", "\(image)/./\(part)", tree)
-      }
-      // cp --parents gives what is above the parts times of now.
+      try Tool.run(
+        "sh", "-c", "cd \(image) && cp --archive --parents etc usr/bin usr/lib/systemd \(tree)")
       try ours("make", "--store=\(scratch("castr"))", scratch("i.caidx"), tree).succeeds()
     }
 
@@ -50,8 +48,6 @@ extension SystemTests {
     @Test("takes what the directory holds already, unless told not to")
     func output() throws {
       _ = try extract(scratch("out"), "castr").succeeds()
-      // Nothing of that is of use, and all of it goes.
-      try Tool.run("mv", scratch("out/etc"), scratch("out/elsewhere"))
       let refused = try extract(scratch("out"), "empty.castr", "--seed-output=no")
       refused.fails("cannot get chunk")
       _ = try extract(scratch("out"), "empty.castr").succeeds()
@@ -79,7 +75,7 @@ extension SystemTests {
       let disk = try scratch.mount(device, at: "mnt")
       try Tool.run("cp", "--archive", tree, "\(disk)/seed")
       func isShared(_ name: String) throws -> Bool {
-        try Tool.run("filefrag", "-v", "\(disk)/\(name)/usr/bin/openssl").contains("shared")
+        try Tool.run("filefrag", "-v", "\(disk)/\(name)/usr/bin/bash").contains("shared")
       }
       for (name, options) in [("copied", ["--reflink=no"]), ("shared", [])] {
         let words = ["extract", "--store=\(scratch("castr"))", "--seed=\(disk)/seed"] + options
