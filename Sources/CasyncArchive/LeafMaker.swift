@@ -228,8 +228,8 @@ final class LeafMaker: Sendable {
   }
 }
 
-/// A name that a node has until it is whole. Who lets go of it before that, because something failed or because
-/// it never got its turn, removes the node.
+/// A name that a node has until it is whole. Who lets go of it before that, because something failed or
+/// because it never got its turn, removes the node.
 final class TemporaryName: Sendable {
   let name: [UInt8]
   private let parent: File

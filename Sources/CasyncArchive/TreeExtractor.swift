@@ -8,8 +8,8 @@ import Synchronization
 ///     content, metadata, final name → the directory's own metadata, by whoever was last in it
 ///
 /// Everything is anchored to open directories and made of single names, so that neither a name nor a link
-/// leads out of the target. A file gets its name only when it is whole. Large files are written on the calling
-/// thread, which is the only one that may use the extractor.
+/// leads out of the target. A file gets its name only when it is whole. Large files are written on the
+/// calling thread, which is the only one that may use the extractor.
 package final class TreeExtractor {
   /// Gets a regular file whose content is whole, where in the archive that starts, and its size.
   package typealias Written = @Sendable (_ file: File, _ contentOffset: UInt64, _ size: UInt64) throws -> Void

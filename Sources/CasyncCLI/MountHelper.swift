@@ -1,7 +1,7 @@
 internal import CasyncIO
 
-/// `mount.casync SOURCE PATH [-sfnv] [-o OPTIONS]`: what mount(8) calls for file systems of type casync, as in
-/// a line of fstab(5):
+/// `mount.casync SOURCE PATH [-sfnv] [-o OPTIONS]`: what mount(8) calls for file systems of type casync, as
+/// in a line of fstab(5):
 ///
 ///     /srv/os.caidx  /mnt/os  casync  store=/srv/os.castr,nofail  0 0
 ///

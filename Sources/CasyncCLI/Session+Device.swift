@@ -259,7 +259,8 @@ extension Session {
     return text
   }
 
-  /// Tells whoever waits that clients may come, or that the device is usable: systemd, and the reader of `--ready-fd=`.
+  /// Tells whoever waits that clients may come, or that the device is usable: systemd, and the reader of
+  /// `--ready-fd=`.
   func sayReady(device: String? = nil) throws {
     notifyReady(device: device)
     guard let descriptor = arguments.count(.readyFd).flatMap(Int32.init(exactly:)) else { return }

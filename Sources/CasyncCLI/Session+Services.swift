@@ -1,8 +1,8 @@
 internal import Casync
 internal import CasyncIO
 
-/// `casync pull` and `casync push`: the ends that a client starts on another host, by SSH, and talks with over
-/// our standard input and output.
+/// `casync pull` and `casync push`: the ends that a client starts on another host, by SSH, and talks with
+/// over our standard input and output.
 extension Session {
   /// `casync pull - ARCHIVE INDEX STORE [EXTRA_STORE...]`.
   func pull() throws -> Int32 {

@@ -37,7 +37,8 @@ internal import Glibc
 
   /// Takes what was received.
   /// - Parameter take: gets what it holds, when client and server have agreed.
-  /// - Returns: false when the client broke the protocol, has no certificate that is trusted, or ended the stream.
+  /// - Returns: false when the client broke the protocol, has no certificate that is trusted, or ended the
+  ///   stream.
   package func receive(_ bytes: RawSpan, _ take: (RawSpan) -> Void) -> Bool {
     ERR_clear_error()
     let plaintext = plaintext

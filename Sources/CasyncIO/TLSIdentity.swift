@@ -1,13 +1,14 @@
 internal import CSSL
 internal import Glibc
 
-/// What a TLS server shows to its clients and asks of them. The files have the names that qemu and nbdkit give them:
-/// ca-cert.pem, server-cert.pem, server-key.pem.
+/// What a TLS server shows to its clients and asks of them. The files have the names that qemu and nbdkit
+/// give them: ca-cert.pem, server-cert.pem, server-key.pem.
 @safe package final class TLSIdentity {
   let context: OpaquePointer
 
   /// Reads the certificates below `directory`. Blocks.
-  /// - Parameter verifiesClients: let in only clients with a certificate that ca-cert.pem, or one it signed, has signed.
+  /// - Parameter verifiesClients: let in only clients with a certificate that ca-cert.pem, or one it signed,
+  ///   has signed.
   /// - Throws: `SystemError` for a file that cannot be read, `TLSError` for one that is not good.
   package init(directory: String, verifiesClients: Bool) throws {
     // Failure means no memory: nothing could be done then.

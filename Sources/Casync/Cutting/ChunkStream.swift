@@ -43,7 +43,8 @@ struct ChunkStream {
 
   /// Cuts all of `input`, or what of it begins at a cut.
   /// - Parameters:
-  ///   - from: where to begin, and the kind of the segment that this lies in; it counts as the segment's start.
+  ///   - from: where to begin, and the kind of the segment that this lies in; it counts as the segment's
+  ///     start.
   ///   - piece: sees each piece before it is searched, in order, on the calling thread.
   ///   - work: done with each batch, on any worker.
   ///   - inOrder: gets what `work` gave, in the order of the image, on the calling thread.

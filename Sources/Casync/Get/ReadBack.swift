@@ -1,8 +1,8 @@
 import CasyncFormat
 import CasyncIO
 
-/// Hashes from the medium what a get wrote to a device, each chunk once, behind the writing: while one stretch
-/// is written, the one before it is flushed and read.
+/// Hashes from the medium what a get wrote to a device, each chunk once, behind the writing: while one
+/// stretch is written, the one before it is flushed and read.
 ///
 ///     written ranges → stretch → flush → chunks compared with their names
 ///
@@ -25,8 +25,8 @@ final class ReadBack {
   private var unread: [Range<UInt64>] = []
   private var unreadBytes: UInt64 = 0
 
-  /// - Parameter stretchLength: bytes that are written before they are read: enough that flushes are few, and so
-  ///   little that not much is left to read at the end.
+  /// - Parameter stretchLength: bytes that are written before they are read: enough that flushes are few, and
+  ///   so little that not much is left to read at the end.
   init(
     _ reader: MediumReader, _ extent: Range<UInt64>, on thread: WorkerPool<Void>,
     stretchLength: UInt64 = 128 << 20

@@ -10,9 +10,10 @@ import CasyncStore
 //     changed                     ░░░░░
 //     cut again        from │───│────────│───│───│ to            what is read, and what is new
 //
-// A cut depends on what stands shortly before and after it, and on where its chunk begins. So a cut that base and new
-// content have in common, with nothing changed around it, is one of the whole new image, and what follows it is
-// alike up to the next change. Where no common cut is found more is cut again, in the end the whole segment.
+// A cut depends on what stands shortly before and after it, and on where its chunk begins. So a cut that base
+// and new content have in common, with nothing changed around it, is one of the whole new image, and what
+// follows it is alike up to the next change. Where no common cut is found more is cut again, in the end the
+// whole segment.
 
 /// What `put` of an overlay is asked to do: the index of an image as clients of `mkdev` changed it.
 public struct PutOverlayRequest: Sendable {

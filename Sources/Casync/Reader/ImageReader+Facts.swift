@@ -18,8 +18,8 @@ extension ImageReader {
     return buffer
   }
 
-  /// The sector size for which the image was made: 4096 if its GPT says so, else 512. Blocks, and reads the first
-  /// MiB.
+  /// The sector size for which the image was made: 4096 if its GPT says so, else 512. Blocks, and reads the
+  /// first MiB.
   package func sectorSize() throws -> Int {
     let head = try readNow(0..<min(size, UInt64(ImageLayout.headLength)))
     guard case .gpt(let gpt) = ImageLayout(head: head.bytes).table else { return 512 }

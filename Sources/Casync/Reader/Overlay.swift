@@ -4,9 +4,9 @@ internal import Synchronization
 
 /// What was written over an image: a copy of each block that changed, and a map that says which did.
 ///
-/// One thread makes all changes, in the order in which they are submitted, so that a flush covers every change
-/// that was answered before it. Blocks that are written in part are completed from below first. What is in
-/// the file counts from when the map says so, in memory at once, in the file at the next flush.
+/// One thread makes all changes, in the order in which they are submitted, so that a flush covers every
+/// change that was answered before it. Blocks that are written in part are completed from below first. What
+/// is in the file counts from when the map says so, in memory at once, in the file at the next flush.
 package final class Overlay: Sendable {
   /// What changes are made in, in bytes.
   package static let blockLength: UInt64 = 4096

@@ -3,7 +3,8 @@ import CasyncFormat
 public import CasyncIO
 import CasyncStore
 
-/// `casync pull`: gives an index, an archive and chunks to a client elsewhere, over standard input and output.
+/// `casync pull`: gives an index, an archive and chunks to a client elsewhere, over standard input and
+/// output.
 ///
 ///     standard input → a thread that reads → PullServer → this thread: stores → CHUNK → standard output
 public struct PullService: Sendable {

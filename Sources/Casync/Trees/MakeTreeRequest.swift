@@ -4,8 +4,8 @@ public import CasyncFormat
 import CasyncIO
 import Synchronization
 
-// make of a tree: directory or tar → TreeEncoder (a thread of its own) → ByteChannel → the pipeline of put, or the
-// archive's file.
+// make of a tree: directory or tar → TreeEncoder (a thread of its own) → ByteChannel → the pipeline of put,
+// or the archive's file.
 
 /// Archive a directory tree and cut the archive into a store: `put`, with a tree for an image.
 public struct MakeTreeRequest: Sendable {

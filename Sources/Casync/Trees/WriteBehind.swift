@@ -1,7 +1,8 @@
 import CasyncIO
 import Synchronization
 
-/// Begins to bring to the medium what is being written, so that little is left to do for the flush at the end.
+/// Begins to bring to the medium what is being written, so that little is left to do for the flush at the
+/// end.
 ///
 /// `note` may be called by several threads.
 final class WriteBehind: Sendable {

@@ -5,7 +5,8 @@ internal import CasyncIO
 internal import Glibc
 internal import Synchronization
 
-/// A question of the kernel, to be answered once, by any thread. One that is let go is answered with an error.
+/// A question of the kernel, to be answered once, by any thread. One that is let go is answered with an
+/// error.
 ///
 /// `@unchecked Sendable`: libfuse lets any thread answer a request, and `isAnswered` lets one.
 @safe package final class FuseRequest: @unchecked Sendable {

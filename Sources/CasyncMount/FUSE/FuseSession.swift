@@ -8,8 +8,8 @@ internal import Glibc
 //   kernel → /dev/fuse → FuseSession: one thread takes questions → FuseFileSystem → FuseRequest → kernel
 //
 // The file system answers at once, or later from the thread that has what was asked for, so that a chunk that
-// is slow holds up only who reads it. A session ends when somebody unmounts it or when it is told to; who then
-// still waits for an answer gets none, and the kernel gives him an error.
+// is slow holds up only who reads it. A session ends when somebody unmounts it or when it is told to; who
+// then still waits for an answer gets none, and the kernel gives him an error.
 
 /// A file system that is mounted by FUSE, from its mount to its end.
 ///
@@ -63,8 +63,8 @@ internal import Glibc
     defer { unsafe words.forEach { unsafe free($0) } }
     var operations = Self.operations
     let context = unsafe Unmanaged.passUnretained(self).toOpaque()
-    // SAFETY: the words and operations live through the call, which copies them; this object lives longer than
-    // the session.
+    // SAFETY: the words and operations live through the call, which copies them; this object lives longer
+    // than the session.
     unsafe session = unsafe words.withUnsafeMutableBufferPointer { words in
       var arguments = unsafe fuse_args(argc: 3, argv: words.baseAddress, allocated: 0)
       return unsafe fuse_session_new(

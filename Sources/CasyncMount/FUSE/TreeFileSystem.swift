@@ -183,7 +183,8 @@ package final class TreeFileSystem: FuseFileSystem {
       case .fat:
         guard !node.features.isDisjoint(with: .fatAttributes) else { return request.fail(.noSuchQuestion) }
         request.ioctl(bytes([node.fatFlags]))
-      // struct fsxattr: flags, extent size, extents, project, copy-on-write extent size, eight bytes of padding.
+      // struct fsxattr: flags, extent size, extents, project, copy-on-write extent size, eight bytes of
+      // padding.
       case .extended: request.ioctl(bytes([0, 0, 0, node.projectID ?? 0, 0, 0, 0]))
       }
     }

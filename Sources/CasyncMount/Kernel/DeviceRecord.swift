@@ -2,8 +2,8 @@ internal import Casync
 internal import CasyncFormat
 internal import CasyncIO
 
-/// The file /run/casync/nbdN, which says what is attached at a device: three lines, the friendly name as casync 2
-/// writes it (else empty), what is served, and NODE as the user wrote it (else empty).
+/// The file /run/casync/nbdN, which says what is attached at a device: three lines, the friendly name as
+/// casync 2 writes it (else empty), what is served, and NODE as the user wrote it (else empty).
 ///
 /// Whoever serves the device holds an exclusive flock on it, so one that can be locked was left by a server
 /// that is gone.

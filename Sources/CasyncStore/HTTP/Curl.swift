@@ -294,7 +294,8 @@ internal import Glibc
         isMultiplexed: version >= CURL_HTTP_VERSION_2_0))
   }
 
-  /// What an exchange by SFTP came to, in the words of HTTP where it has them; `nil` for a failure on the way.
+  /// What an exchange by SFTP came to, in the words of HTTP where it has them; `nil` for a failure on the
+  /// way.
   private func sftpOutcome(_ code: CURLcode) -> HTTPOutcome? {
     func response(_ status: Int) -> HTTPOutcome {
       let length = unsafe casync_offset(handle, CURLINFO_CONTENT_LENGTH_DOWNLOAD_T)

@@ -6,7 +6,8 @@ extension RemotePlace {
   private static let piecesAhead = 2
 
   /// Passes on the bytes of a file, in their order: in parts, the next of which are on their way. Blocks.
-  /// - Throws: `StoreError` (notFound; unreachable also when the file changes on the way), `CancellationError`.
+  /// - Throws: `StoreError` (notFound; unreachable also when the file changes on the way),
+  ///   `CancellationError`.
   func stream(_ body: (RawSpan) throws -> Void) throws {
     guard let head = try response(start(.head)) else { throw StoreError(.notFound, name, "not there") }
     guard let length = head.length else {

@@ -10,7 +10,8 @@ package struct SSHAddress: Equatable, Sendable {
   /// characters.
   package let path: String
 
-  /// - Throws: `StoreError` (unsupported) for what is no such address, or one that cannot be passed on safely.
+  /// - Throws: `StoreError` (unsupported) for what is no such address, or one that cannot be passed on
+  ///   safely.
   package init(_ location: String) throws {
     let (destination, port, path) =
       try location.hasPrefix("ssh://") ? Self.url(location) : Self.short(location)

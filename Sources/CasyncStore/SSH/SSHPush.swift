@@ -118,7 +118,8 @@ struct SSHPush {
     }
   }
 
-  /// casync's server gives the index its name after it has said GOODBYE: it is there when the server has ended.
+  /// casync's server gives the index its name after it has said GOODBYE: it is there when the server has
+  /// ended.
   private func finish(_ link: SSHLink) throws -> Outcome {
     let status = link.close(patience: settings.stallTimeout)
     guard status == 0 else {

@@ -46,8 +46,8 @@ func fuzzProtocol(_ bytes: [UInt8]) {
   }
 }
 
-/// Gives `bytes` to one end, piece by piece, until it has seen enough; what it answers is no more than 64 times
-/// what it got, and a HELLO.
+/// Gives `bytes` to one end, piece by piece, until it has seen enough; what it answers is no more than 64
+/// times what it got, and a HELLO.
 private func converse(_ bytes: ArraySlice<UInt8>, _ step: Int, _ receive: ([UInt8]) throws -> Int) {
   var rest = bytes
   var answered = 0
