@@ -7,7 +7,9 @@ extension Session {
   /// `casync put INDEX INPUT`: an image into a store, with our defaults.
   func put() throws -> Int32 {
     if arguments.has(.base) || arguments.has(.overlay) { return try putOverlay() }
-    guard arguments.operands.count == 2 else { throw UsageError("put takes INDEX.caibx and INPUT") }
+    guard arguments.operands.count == 2 else {
+      throw UsageError("put takes INDEX.caibx INPUT", hint: "'casync help put' says what they are")
+    }
     let index = try indexLocation()
     var request = PutRequest(
       input: try dataPath(1, "input"), index: index, store: try store(beside: arguments.operands[0]))
