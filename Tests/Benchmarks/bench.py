@@ -1,9 +1,9 @@
 """The benchmark of ci/bench: casync and us, the same jobs on the same image, in turn.
 
-    ci/bench [--quick] [--rows=NAME,...] [--runs=N]
+    ci/bench [--quick] [--rows=NAME,...] [--runs=N] [--write]
 
 --quick tries everything out on the small image, once: its figures mean nothing. Only a whole run that is not
-quick writes docs/benchmarks.md and docs/benchmarks.json.
+quick writes docs/benchmarks.md and docs/benchmarks.json, or one of some rows with --write.
 
 ext4 does not use an inode again that was deleted in the last minutes (recently_deleted in fs/ext4/ialloc.c):
 whoever creates many files after a store was removed searches past all of its inodes, which multiplies the
@@ -259,6 +259,7 @@ def main():
     parser.add_argument("--quick", action="store_true", help="the small image, one run")
     parser.add_argument("--rows", type=lambda names: names.split(","), help="only these, or their groups")
     parser.add_argument("--runs", type=int, help="runs of each job (default 5)")
+    parser.add_argument("--write", action="store_true", help="write the page although rows are missing")
     options = parser.parse_args()
     options.runs = options.runs or (1 if options.quick else 5)
     results = {"machine": report.machine(OURS), "runs": options.runs, "quick": options.quick,
@@ -287,7 +288,8 @@ def main():
         if not wanted or "kernels" in wanted:
             results["kernels"] = list(bench.kernels())
     results["seconds"] = round(time.monotonic() - start)
-    report.write(results, None if options.quick or wanted else Path("docs"))
+    isWritten = not options.quick and (options.write or not wanted)
+    report.write(results, Path("docs") if isWritten else None)
 
 
 main()
