@@ -143,6 +143,12 @@ extension File {
     return count == range.count
   }
 
+  /// Whether all bytes in `range` are in the page cache, as far as the kernel tells (cachestat(2), of
+  /// Linux 6.5).
+  package func isCached(_ range: Range<UInt64>) -> Bool {
+    !range.isEmpty && casync_is_cached(descriptor, range.lowerBound, range.upperBound - range.lowerBound) == 1
+  }
+
   /// read(2) from the current position, as much as is there; waits until something is. The descriptor may be
   /// one that does not block.
   /// - Returns: how many bytes were read; 0 at the end of the stream.

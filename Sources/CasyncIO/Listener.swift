@@ -135,6 +135,8 @@ package final class Listener: Sendable {
       // Hints: a connection works without them.
       _ = casync_set_option(descriptor, 6, TCP_NODELAY, 1)
       _ = casync_set_option(descriptor, SOL_SOCKET, SO_KEEPALIVE, 1)
+    } else {
+      casync_set_room(descriptor, Socket.localRoom)
     }
     return .connection(connection)
   }

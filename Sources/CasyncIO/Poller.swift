@@ -76,9 +76,21 @@ package final class Poller: Sendable {
   }
 
   /// Waits until something happens, but no longer than `limit`. Blocks.
+  /// - Parameter awake: how long it looks again and again, giving way to other threads, before it sleeps.
   /// - Returns: at most 64 events; none when the time is over or somebody called `wake`.
-  package func wait(atMost limit: Duration) throws -> [Event] {
-    let milliseconds = Int32(clamping: Int(limit / .milliseconds(1)))
+  package func wait(atMost limit: Duration, awakeFor awake: Duration = .zero) throws -> [Event] {
+    if awake > .zero {
+      let end = ContinuousClock.now + awake
+      repeat {
+        if let events = try look(0) { return events }
+        sched_yield()
+      } while ContinuousClock.now < end
+    }
+    return try look(Int32(clamping: Int(limit / .milliseconds(1)))) ?? []
+  }
+
+  /// - Returns: what happened, none for a `wake`; `nil` when the time is over.
+  private func look(_ milliseconds: Int32) throws -> [Event]? {
     var tokens = [UInt64](repeating: 0, count: 64)
     var events = [UInt32](repeating: 0, count: 64)
     // SAFETY: both arrays have the 64 elements that the call may fill.
@@ -88,6 +100,7 @@ package final class Poller: Sendable {
       if number == EINTR { return [] }
       throw SystemError("wait for", "sockets", errno: number)
     }
+    guard count > 0 else { return nil }
     var result = [Event]()
     for index in 0..<Int(count) {
       if tokens[index] == Self.wakeToken {

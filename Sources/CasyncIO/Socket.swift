@@ -16,7 +16,11 @@ package final class Socket: Sendable {
     close(descriptor)
   }
 
-  /// socketpair(2): two ends of one connection.
+  /// Bytes that a connection inside this machine holds for its reader: with the usual 208 KiB sender and
+  /// reader wait for each other within one answer of an NBD server.
+  static let localRoom: Int32 = 1 << 20
+
+  /// socketpair(2): two ends of one connection; the first is the one that sends much.
   package static func pair(_ name: String) throws -> (Socket, Socket) {
     var ends: (Int32, Int32) = (-1, -1)
     let result = unsafe withUnsafeMutableBytes(of: &ends) { bytes in
@@ -24,6 +28,7 @@ package final class Socket: Sendable {
       unsafe casync_socket_pair(bytes.baseAddress?.assumingMemoryBound(to: Int32.self))
     }
     guard result == 0 else { throw SystemError("create", name, errno: errno) }
+    casync_set_room(ends.0, localRoom)
     return (Socket(descriptor: ends.0, name: name), Socket(descriptor: ends.1, name: name))
   }
 
@@ -82,33 +87,54 @@ package final class Socket: Sendable {
     let (count, number) = unsafe bytes.withUnsafeBytes { memory in
       retrying { unsafe Glibc.send(descriptor, memory.baseAddress, memory.count, Int32(MSG_NOSIGNAL)) }
     }
-    if count >= 0 { return .bytes(count) }
-    return number == EAGAIN || number == EWOULDBLOCK || number == ENOBUFS ? .notReady : .ended
+    return Self.transfer(count, number)
   }
 
-  /// A piece of what is to be sent.
+  /// A piece of what is to be sent: bytes in memory, or in a file.
   package struct Piece: Sendable {
-    package let buffer: Buffer
+    package enum Source: Sendable {
+      case memory(Buffer)
+      case file(File)
+    }
+
+    package let source: Source
     package var range: Range<Int>
 
     package init(_ buffer: Buffer, _ range: Range<Int>) {
-      self.buffer = buffer
+      source = .memory(buffer)
       self.range = range
+    }
+
+    /// Bytes of a file that does not become shorter before they are sent, as they are then.
+    package init(_ file: File, _ range: Range<Int>) {
+      source = .file(file)
+      self.range = range
+    }
+
+    /// The memory with the bytes; `nil` for those of a file.
+    package var buffer: Buffer? {
+      if case .memory(let buffer) = source { buffer } else { nil }
     }
   }
 
   /// Most pieces that one call sends.
   package static let pieceLimit = 64
 
-  /// sendmsg(2) of the first pieces of `pieces`, as much as there is room for.
-  package func send(_ pieces: some Sequence<Piece>) -> Transfer {
+  /// Sends the first pieces of `pieces`, as much as there is room for: those in memory by sendmsg(2), one of
+  /// a file by sendfile(2), which copies nothing. The process has to ignore SIGPIPE.
+  package func send(_ pieces: ArraySlice<Piece>) -> Transfer {
+    if let first = pieces.first, case .file(let file) = first.source { return send(file, first.range) }
     var parts = unsafe [iovec]()
+    var flags = Int32(MSG_NOSIGNAL)
     for piece in pieces.prefix(Self.pieceLimit) {
+      guard let buffer = piece.buffer else {
+        flags |= Int32(MSG_MORE)
+        break
+      }
       precondition(
-        piece.range.lowerBound >= 0 && piece.range.upperBound <= piece.buffer.count,
-        "range outside the buffer")
+        piece.range.lowerBound >= 0 && piece.range.upperBound <= buffer.count, "range outside the buffer")
       // SAFETY: the range lies inside the buffer, which the caller's pieces keep until the call is done.
-      let memory = unsafe piece.buffer.pointer(piece.range)
+      let memory = unsafe buffer.pointer(piece.range)
       unsafe parts.append(iovec(iov_base: memory.baseAddress, iov_len: memory.count))
     }
     let (count, number) = unsafe parts.withUnsafeMutableBufferPointer { parts in
@@ -116,8 +142,21 @@ package final class Socket: Sendable {
       unsafe message.msg_iov = parts.baseAddress
       unsafe message.msg_iovlen = parts.count
       // SAFETY: the message names `parts.count` parts, all of which are alive.
-      return retrying { unsafe sendmsg(descriptor, &message, Int32(MSG_NOSIGNAL)) }
+      return retrying { unsafe sendmsg(descriptor, &message, flags) }
     }
+    return Self.transfer(count, number)
+  }
+
+  private func send(_ file: File, _ range: Range<Int>) -> Transfer {
+    let (count, number) = retrying {
+      casync_sendfile(descriptor, file.descriptor, off_t(range.lowerBound), range.count)
+    }
+    // Of a file that ends before the range does nothing is sent, and the answer cannot be finished.
+    return count == 0 ? .ended : Self.transfer(count, number)
+  }
+
+  /// What a call that sends has done.
+  private static func transfer(_ count: Int, _ number: Int32) -> Transfer {
     if count >= 0 { return .bytes(count) }
     return number == EAGAIN || number == EWOULDBLOCK || number == ENOBUFS ? .notReady : .ended
   }

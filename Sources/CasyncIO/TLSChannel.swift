@@ -59,11 +59,12 @@ internal import Glibc
   package func encrypt(_ piece: Socket.Piece) -> Int {
     ERR_clear_error()
     let count = min(piece.range.count, Self.recordLength)
+    guard let buffer = piece.buffer else { preconditionFailure("what is encrypted has to be in memory") }
     precondition(
-      piece.range.lowerBound >= 0 && piece.range.lowerBound + count <= piece.buffer.count,
+      piece.range.lowerBound >= 0 && piece.range.lowerBound + count <= buffer.count,
       "range outside the buffer")
     // SAFETY: the range lies inside the buffer, which the piece keeps until the call is done.
-    let memory = unsafe piece.buffer.pointer(piece.range.lowerBound..<piece.range.lowerBound + count)
+    let memory = unsafe buffer.pointer(piece.range.lowerBound..<piece.range.lowerBound + count)
     return max(0, Int(unsafe SSL_write(session, memory.baseAddress, Int32(memory.count))))
   }
 

@@ -37,9 +37,11 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/types.h>
 #include <sys/uio.h>
@@ -60,6 +62,21 @@ static inline ssize_t casync_write(int fd, const void *bytes, size_t count) { re
 static inline ssize_t casync_read_nowait(int fd, void *bytes, size_t count, off_t offset) {
   struct iovec part = {bytes, count};
   return preadv2(fd, &part, 1, offset, RWF_NOWAIT);
+}
+/// cachestat(2): 1 when all of `count` bytes from `offset` are in the page cache, 0 when not, or when the kernel (before
+/// 6.5) does not tell.
+static inline int casync_is_cached(int fd, uint64_t offset, uint64_t count) {
+  // __NR_cachestat, which older headers lack, is the same on x86-64 and arm64.
+  const long cachestat = 451;
+  uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+  uint64_t range[2] = {offset, count};
+  // Pages that are cached come first; the others are dirty, under write-back, evicted, and recently evicted.
+  uint64_t pages[5];
+  if (syscall(cachestat, fd, range, pages, 0) != 0) return 0;
+  return pages[0] >= (offset + count - 1) / page - offset / page + 1;
+}
+static inline ssize_t casync_sendfile(int to, int from, off_t offset, size_t count) {
+  return sendfile(to, from, &offset, count);
 }
 static inline int casync_rename(const char *from, const char *to) { return rename(from, to); }
 static inline int casync_renameat2(int from_dir, const char *from, int to_dir, const char *to, unsigned flags) {
@@ -120,6 +137,10 @@ static inline int casync_stream_socket(int family) {
 }
 static inline int casync_set_option(int fd, int level, int option, int value) {
   return setsockopt(fd, level, option, &value, sizeof value);
+}
+/// Lets a UNIX socket hold so many bytes for its reader, if need be beyond net.core.wmem_max where we may.
+static inline void casync_set_room(int fd, int bytes) {
+  if (casync_set_option(fd, SOL_SOCKET, SO_SNDBUFFORCE, bytes) != 0) casync_set_option(fd, SOL_SOCKET, SO_SNDBUF, bytes);
 }
 /// Whether a descriptor is a listening stream socket.
 static inline int casync_is_listening(int fd) {

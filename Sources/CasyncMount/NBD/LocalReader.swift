@@ -8,6 +8,8 @@ internal import CasyncIO
 struct LocalReader {
   /// Bytes of one buffer: reads share it until it is full.
   private static let bufferLength = 1 << 20
+  /// Shorter stretches are copied sooner than lent.
+  private static let lentLength = 32 << 10
   /// Buffers that are kept.
   private static let keptLimit = 24
 
@@ -17,25 +19,31 @@ struct LocalReader {
   private var filled = 0
 
   /// The bytes at `places`.
+  /// - Parameter lendsFiles: whether long stretches may be sent from the files, without being read here.
   /// - Returns: `nil` when some are not in the page cache, or cannot be read.
-  mutating func read(_ places: [Disk.Place]) -> [ImagePiece]? {
-    var pieces = [ImagePiece]()
+  mutating func read(_ places: [Disk.Place], lendsFiles: Bool) -> [ReplyPart]? {
+    var parts = [ReplyPart]()
     for place in places {
       guard let file = place.file else {
-        pieces.append(ImagePiece(zerosAt: place.range))
+        parts.append(ReplyPart(place.range, .zeros))
+        continue
+      }
+      if lendsFiles, place.range.count >= Self.lentLength, file.isCached(place.range) {
+        parts.append(ReplyPart(place.range, .file(file)))
         continue
       }
       var start = place.range.lowerBound
       while start < place.range.upperBound {
-        let length = Int(min(place.range.upperBound - start, UInt64(Self.bufferLength)))
+        let end = min(place.range.upperBound, start + UInt64(Self.bufferLength))
+        let length = Int(end - start)
         let offset = room(length)
         guard file.readWithoutWaiting(at: start, into: current, offset..<offset + length) else { return nil }
         filled = offset + length
-        pieces.append(ImagePiece(offset: start, length: length, buffer: current, start: offset))
-        start += UInt64(length)
+        parts.append(ReplyPart(start..<end, .memory(current, start: offset)))
+        start = end
       }
     }
-    return pieces
+    return parts
   }
 
   /// Room for `length` bytes in `current`.

@@ -22,6 +22,7 @@ final class NBDConnection {
   let since = ContinuousClock.now
   var session: NBDSession
   private var tls: TLSChannel?
+  var isEncrypted: Bool { tls != nil }
   /// What the socket did not take yet of what TLS gave.
   private var ciphertext: (buffer: Buffer, range: Range<Int>)?
   var replies: ReplyQueue
@@ -116,7 +117,8 @@ final class NBDConnection {
     var end = 0
     while !replies.isEmpty {
       for piece in replies.front {
-        plain.copy(piece.range, of: piece.buffer, to: end)
+        guard let buffer = piece.buffer else { preconditionFailure("no answers to reads before TLS") }
+        plain.copy(piece.range, of: buffer, to: end)
         end += piece.range.count
       }
       replies.drop(end)

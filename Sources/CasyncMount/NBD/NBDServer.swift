@@ -85,6 +85,9 @@ package final class NBDServer {
   private static let byteLimit = 256 << 20
   /// How often the request to stop is looked at.
   private static let tick = Duration.milliseconds(200)
+  /// While events follow so close upon each other, and nothing is being loaded, the next is awaited without
+  /// sleep: to wake up takes longer than to answer from the page cache.
+  private static let livelyGap = Duration.microseconds(50)
 
   private let exports: [Export]
   private let sessions: [NBDSession.Export]
@@ -145,8 +148,12 @@ package final class NBDServer {
     }
     for socket in attachment?.sockets ?? [] { try attach(socket) }
     var lastTick = ContinuousClock.now
+    var isLively = false
     while !cancellation.isCancelled, attachment == nil || attachedCount > 0 {
-      for event in try inbox.poller.wait(atMost: Self.tick) { try take(event) }
+      let start = ContinuousClock.now
+      let events = try inbox.poller.wait(atMost: Self.tick, awakeFor: isLively ? Self.livelyGap : .zero)
+      let gap = start.duration(to: .now)
+      for event in events { try take(event) }
       let answered = Set(inbox.takeAll().map(take))
       for token in answered { if let connection = connections[token] { try pump(connection) } }
       if !starving.isEmpty, total < Self.byteLimit {
@@ -154,6 +161,7 @@ package final class NBDServer {
         starving = []
         for token in tokens { if let connection = connections[token] { try pump(connection) } }
       }
+      isLively = gap < Self.livelyGap && connections.values.allSatisfy { $0.loadingCount == 0 }
       if lastTick.duration(to: .now) >= Self.tick {
         lastTick = .now
         try look()
@@ -334,15 +342,17 @@ package final class NBDServer {
 
   private func read(_ request: NBDRequest, _ connection: NBDConnection) {
     let disk = disk(request)
-    if let places = disk.places(of: request.range), let pieces = localReader.read(places) {
-      return connection.replies.append(pieces, for: request)
+    if let places = disk.places(of: request.range),
+      let parts = localReader.read(places, lendsFiles: !connection.isEncrypted)
+    {
+      return connection.replies.append(parts, for: request)
     }
     let length = request.length
     if let pieces = disk.read(
       request.range, completion(of: request, connection, bytes: length, isRead: true))
     {
       connection.endLoading(bytes: length)
-      connection.replies.append(pieces, for: request)
+      connection.replies.append(pieces.map(ReplyPart.init), for: request)
     }
   }
 
@@ -361,7 +371,7 @@ package final class NBDServer {
       connection.endLoading(bytes: completion.bytes)
       switch completion.result {
       case .success(let pieces) where completion.isRead:
-        connection.replies.append(pieces, for: completion.request)
+        connection.replies.append(pieces.map(ReplyPart.init), for: completion.request)
       case .success: connection.replies.append(completion.request.acknowledgement)
       case .failure(let error):
         count(completion.request) { $0.failures += 1 }

@@ -2,7 +2,9 @@ internal import CasyncIO
 
 // The NBD server (NetworkBlockDevice/nbd, doc/proto.md), from bytes to bytes:
 //
-//   socket → NBDSession: handshake, options, requests → Action → ImageReader → pieces → ReplyQueue → socket
+//   socket → NBDSession: handshake, options, requests → Action → ImageReader → parts → ReplyQueue → socket
+//
+// A part lies in memory, or in a local file, from which it is sent without being read here.
 //
 // NBDSession is a value without I/O: it takes what a client sent and gives actions, one at a time, so that
 // the server stops taking when enough is under way. NBDServer owns the sockets: one thread waits for all of
@@ -89,7 +91,7 @@ package struct NBDSession {
   private var input: [UInt8] = []
   private var taken = 0
   /// Actions of one option, to be given one at a time.
-  var pending = Fifo<Action>()
+  var pending: [Action] = []
   var optionCount = 0
   /// What came of the bytes of a write.
   private var payload: [UInt8] = []
@@ -143,7 +145,7 @@ package struct NBDSession {
   /// none.
   package mutating func next() -> Action? {
     while true {
-      if let action = pending.popFirst() { return action }
+      if !pending.isEmpty { return pending.removeFirst() }
       switch phase {
       case .ended: return nil
       case .greeting:

@@ -1,9 +1,6 @@
-package import Casync
-internal import CasyncFormat
 package import CasyncIO
 
-/// What is to be sent to a client, in order: short things copied together, long ones where they lie in
-/// memory.
+/// What is to be sent to a client, in order: short things copied together, long ones where they lie.
 package struct ReplyQueue {
   /// Pieces up to this length are copied.
   private static let copyLimit = 8 << 10
@@ -57,14 +54,14 @@ package struct ReplyQueue {
     guard !bytes.isEmpty else { return }
     let (buffer, start) = room(bytes.count)
     buffer.copy(bytes.rawSpan, to: start)
-    add(buffer, start..<start + bytes.count)
+    add(Socket.Piece(buffer, start..<start + bytes.count))
   }
 
   private mutating func append(_ buffer: Buffer, _ range: Range<Int>) {
-    guard range.count <= Self.copyLimit else { return add(buffer, range) }
+    guard range.count <= Self.copyLimit else { return add(Socket.Piece(buffer, range)) }
     let (copy, start) = room(range.count)
     copy.copy(range, of: buffer, to: start)
-    add(copy, start..<start + range.count)
+    add(Socket.Piece(copy, start..<start + range.count))
   }
 
   private mutating func appendZeros(_ length: Int) {
@@ -88,29 +85,29 @@ package struct ReplyQueue {
     return (fresh, 0)
   }
 
-  private mutating func add(_ buffer: Buffer, _ range: Range<Int>) {
-    count += range.count
-    if pieces.count > head, let last = pieces.last, last.buffer === buffer,
-      last.range.upperBound == range.lowerBound
+  private mutating func add(_ piece: Socket.Piece) {
+    count += piece.range.count
+    if pieces.count > head, let last = pieces.last, let buffer = last.buffer, buffer === piece.buffer,
+      last.range.upperBound == piece.range.lowerBound
     {
-      pieces[pieces.count - 1].range = last.range.lowerBound..<range.upperBound
+      pieces[pieces.count - 1].range = last.range.lowerBound..<piece.range.upperBound
     } else {
-      pieces.append(Socket.Piece(buffer, range))
+      pieces.append(piece)
     }
   }
 
   // MARK: Answers to reads
 
   /// The answer to a read.
-  /// - Parameter pieces: of the whole range, in order.
-  package mutating func append(_ pieces: [ImagePiece], for request: NBDRequest) {
+  /// - Parameter parts: of the whole range, in order.
+  package mutating func append(_ parts: [ReplyPart], for request: NBDRequest) {
     guard request.isStructured else {
       append(NBDRequest.simpleHeader(request.cookie, error: 0))
-      return pieces.forEach { append($0) }
+      return parts.forEach { append($0) }
     }
-    var rest = pieces[...]
+    var rest = parts[...]
     while let first = rest.first {
-      if first.buffer == nil, !request.dontFragment {
+      if first.isZeros, !request.dontFragment {
         rest.removeFirst()
         var chunk = NBDRequest.chunkHeader(request.cookie, .offsetHole, length: 12, isLast: rest.isEmpty)
         chunk.append(big: first.offset)
@@ -118,7 +115,7 @@ package struct ReplyQueue {
         append(chunk)
         continue
       }
-      let run = request.dontFragment ? rest : rest.prefix { $0.buffer != nil }
+      let run = request.dontFragment ? rest : rest.prefix { !$0.isZeros }
       rest.removeFirst(run.count)
       let length = 8 + run.reduce(0) { $0 + $1.length }
       var chunk = NBDRequest.chunkHeader(request.cookie, .offsetData, length: length, isLast: rest.isEmpty)
@@ -128,11 +125,13 @@ package struct ReplyQueue {
     }
   }
 
-  private mutating func append(_ piece: ImagePiece) {
-    if let buffer = piece.buffer {
-      append(buffer, piece.start..<piece.start + piece.length)
-    } else {
-      appendZeros(piece.length)
+  private mutating func append(_ part: ReplyPart) {
+    switch part.source {
+    case .zeros: appendZeros(part.length)
+    case .memory(let buffer, let start): append(buffer, start..<start + part.length)
+    case .file(let file):
+      let start = Int(part.offset)
+      add(Socket.Piece(file, start..<start + part.length))
     }
   }
 }
