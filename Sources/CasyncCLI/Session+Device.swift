@@ -9,9 +9,8 @@ internal import Glibc
 extension Session {
   /// Memory for chunks, unless `--memory=` says otherwise.
   static let defaultMemory: UInt64 = 64 << 20
-  /// Chunks loaded at one time, unless `--workers=` says otherwise: more than there are processors, since
-  /// stores are waited for.
-  static let defaultLoads = 16
+  /// Chunks loaded at one time from servers, which are waited for, unless `--workers=` says otherwise.
+  private static let defaultLoads = 16
   /// How long stores that do not answer are asked again, unless `--retry=` says otherwise, and at most.
   private static let defaultRetry = Duration.seconds(30)
   private static let longestRetry = Duration.seconds(3600)
@@ -38,7 +37,7 @@ extension Session {
     let console = console
     var disks = [Disk]()
     let summary = try ChunkSupply.with(
-      memory: Int(clamping: memory), loads: min(arguments.count(.workers) ?? Self.defaultLoads, 256),
+      memory: Int(clamping: memory), loads: try loads(of: images.filter(\.isIndex).map(\.operand)),
       retry: try retry(), report: { console.warning($0) }
     ) { supply in
       let exports = try images.enumerated().map { number, image in
@@ -133,6 +132,14 @@ extension Session {
       }
     }
     return keeping
+  }
+
+  /// Chunks of `indexes` loaded at one time. From local stores threads beyond a few only disturb each other.
+  func loads(of indexes: [String]) throws -> Int {
+    if let count = arguments.count(.workers) { return min(count, 256) }
+    let all = try indexes.flatMap { try stores(beside: $0) }
+    guard all.allSatisfy({ !Location($0).isRemote }) else { return Self.defaultLoads }
+    return max(4, min(2 * WorkerPool<Void>.processorCount, Self.defaultLoads))
   }
 
   /// How long stores that cannot be reached are asked again.

@@ -27,7 +27,7 @@ extension Session {
     let memory = arguments.value(.memory).flatMap(Quantity.size) ?? Self.defaultMemory
     var reader: ImageReader?
     try ChunkSupply.with(
-      memory: Int(clamping: memory), loads: min(arguments.count(.workers) ?? Self.defaultLoads, 256),
+      memory: Int(clamping: memory), loads: try loads(of: isIndex ? [source] : []),
       retry: try retry(), report: { console.warning($0) }
     ) { supply in
       let archive = try archiveReader(source, isIndex: isIndex, cancellation, supply)

@@ -51,29 +51,38 @@ struct ChunkCache {
   func contains(_ key: Key) -> Bool { places[key] != nil }
 
   /// Keeps a chunk as the newest, unless it is longer than all that may be kept.
-  mutating func insert(_ buffer: Buffer, for key: Key) {
+  /// - Returns: those that had to go.
+  mutating func insert(_ buffer: Buffer, for key: Key) -> [Buffer] {
     let cost = Self.cost(buffer.count)
-    if case .passing = key { return }
-    guard places[key] == nil, cost <= limit else { return }
-    makeRoom(for: cost)
+    if case .passing = key { return [] }
+    guard places[key] == nil, cost <= limit else { return [] }
+    let evicted = makeRoom(for: cost)
     let place = free.popLast() ?? entries.count
     let entry = Entry(key: key, buffer: buffer, newer: 0, older: 0)
     if place == entries.count { entries.append(entry) } else { entries[place] = entry }
     places[key] = place
     bytes += cost
     link(place)
+    return evicted
   }
 
   /// Lets the oldest go until `cost` more bytes may be kept.
-  mutating func makeRoom(for cost: Int) {
+  /// - Returns: those. To free memory takes longer than anything else here, so the owner does it outside its
+  ///   lock.
+  mutating func makeRoom(for cost: Int) -> [Buffer] {
+    var evicted = [Buffer]()
     while bytes + cost > limit, entries[0].newer != 0 {
       let oldest = entries[0].newer
       unlink(oldest)
-      bytes -= Self.cost(entries[oldest].buffer?.count ?? 0)
+      if let buffer = entries[oldest].buffer {
+        bytes -= Self.cost(buffer.count)
+        evicted.append(buffer)
+      }
       entries[oldest].buffer = nil
       places[entries[oldest].key] = nil
       free.append(oldest)
     }
+    return evicted
   }
 
   private mutating func unlink(_ place: Int) {

@@ -183,11 +183,18 @@ package final class ChunkSupply: Sendable {
         state.flights[need.load.key, default: Flight(waiters: [])].waiters.append(waiter)
       }
     }
-    for load in loads { queue(for: load).withLockWakingOne { $0.wanted.append(load) } }
+    add(loads, to: \.wanted)
     return read
   }
 
-  private func queue(for load: Load) -> Monitor<Queue> { load.isFromStore ? queue : local }
+  /// Wakes one thread; each that finds more than it takes wakes the next.
+  private func add(_ loads: [Load], to part: WritableKeyPath<Queue, Fifo<Load>>) {
+    for (queue, isForStores) in [(queue, true), (local, false)] {
+      let loads = loads.filter { $0.isFromStore == isForStores }
+      guard !loads.isEmpty else { continue }
+      queue.withLockWakingOne { queue in loads.forEach { queue[keyPath: part].append($0) } }
+    }
+  }
 
   /// Reads `range` of a file whose bytes may change: they are not kept.
   /// - Parameter completion: called once, on a thread that loads.
@@ -211,9 +218,7 @@ package final class ChunkSupply: Sendable {
   /// Has chunks loaded that will probably be asked for.
   func expect(_ loads: [Load]) {
     let room = queue.withLockWakingOne { Self.expectedLimit - $0.expected.count }
-    for load in begin(loads.prefix(max(0, room))) {
-      queue(for: load).withLockWakingOne { $0.expected.append(load) }
-    }
+    add(begin(loads.prefix(max(0, room))), to: \.expected)
   }
 
   /// Those that are neither in memory nor under way.
@@ -251,7 +256,7 @@ package final class ChunkSupply: Sendable {
         }
         let feed = feeder(room)
         hasMore = hasMore || feed.hasMore
-        for load in begin(feed.loads) { queue.withLockWakingOne { $0.prefetched.append(load) } }
+        add(begin(feed.loads), to: \.prefetched)
       }
     }
   }
@@ -261,36 +266,52 @@ package final class ChunkSupply: Sendable {
   private func work(_ queue: Monitor<Queue>) {
     let context = LoadContext(outage)
     while let batch = next(queue) {
-      let loads = batch.loads.filter { load in
-        state.withLock { state in
-          guard state.flights[load.key]?.isStarted == false else { return false }
-          state.flights[load.key]?.isStarted = true
-          state.loadingBytes += ChunkCache.cost(load.length)
-          state.cache.makeRoom(for: state.loadingBytes)
-          return true
-        }
-      }
+      if batch.leavesMore { queue.withLockWakingOne { _ in } }
+      let loads = start(batch.loads)
       if !loads.isEmpty { context.load(loads, finish) }
       if batch.isPrefetch { queue.withLockWakingOne { $0.prefetching -= 1 } }
     }
   }
 
+  /// Of `loads` those that nobody has begun, which are begun.
+  private func start(_ loads: [Load]) -> [Load] {
+    let (started, evicted) = state.withLock { state in
+      var started = [Load]()
+      for load in loads where state.flights[load.key]?.isStarted == false {
+        state.flights[load.key]?.isStarted = true
+        state.loadingBytes += ChunkCache.cost(load.length)
+        started.append(load)
+      }
+      return (started, state.cache.makeRoom(for: state.loadingBytes))
+    }
+    withExtendedLifetime(evicted) {}
+    return started
+  }
+
   private struct Batch {
     var loads: [Load]
     var isPrefetch = false
+    /// Whether others could take more.
+    var leavesMore = false
   }
 
   /// What a thread loads next; several of one kind where there are more than threads.
   private func next(_ queue: Monitor<Queue>) -> Batch? {
     queue.waitWakingNobody { [loads] queue -> Batch?? in
       if queue.isClosed { return .some(nil) }
-      if !queue.wanted.isEmpty { return Batch(loads: Self.take(from: &queue.wanted, loads)) }
-      if !queue.expected.isEmpty { return Batch(loads: Self.take(from: &queue.expected, loads)) }
-      // Half of the threads are left for what somebody may want in the meantime.
-      guard queue.prefetching < max(1, loads / 2), !queue.prefetched.isEmpty else { return nil }
-      queue.prefetching += 1
-      return Batch(loads: Self.take(from: &queue.prefetched, loads), isPrefetch: true)
+      guard var batch = Self.batch(from: &queue, loads) else { return nil }
+      batch.leavesMore = !queue.wanted.isEmpty || !queue.expected.isEmpty || !queue.prefetched.isEmpty
+      return batch
     }
+  }
+
+  private static func batch(from queue: inout Queue, _ threads: Int) -> Batch? {
+    if !queue.wanted.isEmpty { return Batch(loads: take(from: &queue.wanted, threads)) }
+    if !queue.expected.isEmpty { return Batch(loads: take(from: &queue.expected, threads)) }
+    // Half of the threads are left for what somebody may want in the meantime.
+    guard queue.prefetching < max(1, threads / 2), !queue.prefetched.isEmpty else { return nil }
+    queue.prefetching += 1
+    return Batch(loads: take(from: &queue.prefetched, threads), isPrefetch: true)
   }
 
   private static func take(from queue: inout Fifo<Load>, _ threads: Int) -> [Load] {
@@ -308,20 +329,20 @@ package final class ChunkSupply: Sendable {
   }
 
   private func finish(_ load: Load, _ result: Result<LoadedChunk, any Error>) {
-    let (waiters, isReported) = state.withLock { state -> ([Waiter], Bool) in
+    let (waiters, evicted, isReported) = state.withLock { state -> ([Waiter], [Buffer], Bool) in
       state.loadingBytes -= ChunkCache.cost(load.length)
       let waiters = state.flights.removeValue(forKey: load.key)?.waiters ?? []
       switch result {
       case .success(let chunk):
-        if load.isKept { state.cache.insert(chunk.buffer, for: load.key) }
-        return (waiters, false)
+        return (waiters, load.isKept ? state.cache.insert(chunk.buffer, for: load.key) : [], false)
       case .failure:
         // What was only expected may never be wanted.
         let isDue = state.lastReport.map { $0.duration(to: .now) >= .seconds(1) } ?? true
         if isDue, !waiters.isEmpty { state.lastReport = .now }
-        return (waiters, isDue && !waiters.isEmpty)
+        return (waiters, [], isDue && !waiters.isEmpty)
       }
     }
+    withExtendedLifetime(evicted) {}
     if isReported, case .failure(let error) = result { report("\(error)") }
     for waiter in waiters {
       waiter.read.deliver(
