@@ -157,7 +157,7 @@ extension Session {
     settings.tries = 3
     settings.firstTries = 3
     settings.connectTimeout = .seconds(5)
-    settings.stallTimeout = .seconds(10)
+    settings.stallTimeout = max(.seconds(1), min(try retry(), .seconds(10)))
     return settings
   }
 
