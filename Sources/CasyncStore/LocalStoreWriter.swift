@@ -12,8 +12,9 @@ internal import Synchronization
 ///
 /// `add` and `contains` may be called by several threads at once; `commit` by one.
 package final class LocalStoreWriter: StoreWriter {
-  /// A batch is committed when it holds this many bytes.
-  private static let batchBytes = 256 << 20
+  /// A batch is due when it holds this many bytes: what is committed while chunks are still made need not be
+  /// waited for at the end.
+  private static let batchBytes = 32 << 20
   /// Or when it is this old.
   private static let batchAge = Duration.seconds(10)
 

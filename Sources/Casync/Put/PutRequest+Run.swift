@@ -62,7 +62,8 @@ extension PutRequest {
               tally.add(chunk)
               progress.advance(chunk.length)
             }
-            if writer.isCommitDue {
+            // While one is under way the next batch grows.
+            if writer.isCommitDue, commit?.isFinished ?? true {
               try commit?.wait()
               commit = committing.submit { try writer.commit() }
             }
