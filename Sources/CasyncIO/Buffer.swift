@@ -9,17 +9,32 @@ internal import Glibc
   /// Alignment of the memory in bytes.
   package static let alignment = 4096
 
+  /// Buffers of so many bytes are pages of their own, which the kernel zeroes as they are touched.
+  private static let shortestMapping = 1 << 20
+
   private let memory: UnsafeMutableRawBufferPointer
+  private let isMapped: Bool
 
   /// Zeroed memory of `count` bytes.
   package init(count: Int) {
+    if count >= Self.shortestMapping,
+      let pages = unsafe mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+      unsafe pages != UnsafeMutableRawPointer(bitPattern: -1)
+    {
+      // SAFETY: the kernel gave so many bytes, zeroed, to this object alone.
+      unsafe memory = UnsafeMutableRawBufferPointer(start: pages, count: count)
+      isMapped = true
+      return
+    }
     // SAFETY: the memory is initialised to zero right away, and owned by this object alone.
     unsafe memory = .allocate(byteCount: max(count, 1), alignment: Self.alignment)
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
+    isMapped = false
   }
 
   deinit {
-    unsafe memory.deallocate()
+    // SAFETY: nobody else has the memory, which came from where it goes.
+    if isMapped { unsafe munmap(memory.baseAddress, memory.count) } else { unsafe memory.deallocate() }
   }
 
   /// Number of bytes.
