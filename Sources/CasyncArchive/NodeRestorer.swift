@@ -56,9 +56,12 @@ final class NodeRestorer: Sendable {
     if present != node.projectID ?? 0 { try file.setProject(node.projectID ?? 0) }
   }
 
-  /// Permission bits to create a file with; nobody else sees it before its own are set.
+  /// Permission bits to create a file with: its own where everybody may read it anyway, else such that nobody
+  /// sees it before its own are set.
   func creationMode(_ node: CatarNode) -> UInt32 {
-    wanted(node).hasPermissions ? 0o600 : 0o666
+    guard wanted(node).hasPermissions else { return 0o666 }
+    let isPublic = node.permissions == 0o644 || node.permissions == 0o755
+    return isPublic ? node.permissions : 0o600
   }
 
   /// Everything that does not keep the node from being renamed, in casync's order.
