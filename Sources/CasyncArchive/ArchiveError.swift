@@ -26,7 +26,8 @@ public struct ArchiveError: Error, Sendable {
 }
 
 extension ArchiveError {
-  static func becameShorter(_ path: String) -> ArchiveError {
+  /// A file ended before the size that the archive has for it.
+  package static func becameShorter(_ path: String) -> ArchiveError {
     ArchiveError(.changed, "\(path) became shorter while it was read", hint: "run it again")
   }
 }

@@ -22,93 +22,81 @@ public struct TreeOptions: Equatable, Sendable {
 }
 
 /// A regular file that goes into an archive.
-package struct ArchivedFile: Sendable {
-  /// From the top directory down.
-  package let path: [UInt8]
-  /// Where in the archive its content will be.
+package struct ArchivedFile {
+  package let file: File
+  /// Where in the archive its content will be; it is what the file holds from its start.
   package let content: Range<UInt64>
+  fileprivate let names: [[UInt8]]
+
+  package var size: UInt64 { content.upperBound - content.lowerBound }
+
+  /// From the top directory down.
+  package var path: [UInt8] { Array(names.joined(separator: [UInt8(ascii: "/")])) }
 }
 
 /// Makes an archive of a directory tree, byte for byte as casync does.
 ///
 /// Not to be shared between threads.
 package final class TreeEncoder {
+  /// Content of shorter files is read here: whoever gets the file has more work with it.
+  private static let shortFile: UInt64 = 256
+
   private let options: TreeOptions
   private let cancellation: Cancellation
   private let sink: (RawSpan) throws -> Void
-  private let onFile: ((ArchivedFile) -> Void)?
+  private let content: (ArchivedFile) throws -> Void
   private var encoder = CatarEncoder()
-  private let buffer = Buffer(count: 512 << 10)
-  private var filled = 0
-  /// What was entered and not left: names, and whether it is a directory.
-  private var open: [(name: [UInt8], isDirectory: Bool)] = []
+  private let buffer = Buffer(count: Int(shortFile))
+  /// Of what was entered and not left, the top directory left out, and whether it is a directory.
+  private var names: [[UInt8]] = []
+  private var areDirectories: [Bool] = []
 
   /// - Parameters:
-  ///   - onFile: hears of each regular file before its content is passed on.
   ///   - sink: gets the bytes of the archive in order; what it is lent is its only during the call.
+  ///   - content: gets the files whose content follows the bytes passed on so far.
   package init(
-    _ options: TreeOptions, _ cancellation: Cancellation, onFile: ((ArchivedFile) -> Void)? = nil,
-    sink: @escaping (RawSpan) throws -> Void
+    _ options: TreeOptions, _ cancellation: Cancellation, sink: @escaping (RawSpan) throws -> Void,
+    content: @escaping (ArchivedFile) throws -> Void
   ) {
     self.options = options
     self.cancellation = cancellation
-    self.onFile = onFile
     self.sink = sink
+    self.content = content
   }
 
   /// Archives the directory at `path`. Blocks.
-  /// - Throws: `ArchiveError`, `SystemError`, `CancellationError`, and what the sink throws.
+  /// - Throws: `ArchiveError`, `SystemError`, `CancellationError`, and what the sinks throw.
   package func encode(_ path: String) throws {
     try TreeScanner(options, cancellation, self).scan(path)
-    try flush()
-  }
-
-  private func emit(_ bytes: [UInt8]) throws {
-    guard bytes.count <= buffer.count - filled else {
-      try flush()
-      if bytes.count > buffer.count { return try sink(bytes.rawSpan) }
-      return try emit(bytes)
-    }
-    buffer.copy(bytes.rawSpan, to: filled)
-    filled += bytes.count
-  }
-
-  private func flush() throws {
-    guard filled > 0 else { return }
-    let buffer = buffer
-    try sink(buffer.bytes.extracting(0..<filled))
-    filled = 0
   }
 }
 
 extension TreeEncoder: NodeSink {
   func enter(_ name: [UInt8]?, _ node: CatarNode, _ status: NodeStatus) throws {
-    open.append((name ?? [], node.content == .directory))
+    if let name { names.append(name) }
+    areDirectories.append(node.content == .directory)
     var bytes = [UInt8]()
     encoder.begin(name, node, to: &bytes)
-    try emit(bytes)
+    try sink(bytes.rawSpan)
   }
 
   func content(_ file: File, size: UInt64) throws {
-    if let onFile {
-      let path = Array(open.dropFirst().map(\.name).joined(separator: [UInt8(ascii: "/")]))
-      onFile(ArchivedFile(path: path, content: encoder.offset - size..<encoder.offset))
+    guard size < Self.shortFile else {
+      let range = encoder.offset - size..<encoder.offset
+      return try content(ArchivedFile(file: file, content: range, names: names))
     }
-    var offset: UInt64 = 0
-    while offset < size {
-      if filled == buffer.count { try flush() }
-      let wanted = Int(min(size - offset, UInt64(buffer.count - filled)))
-      let count = try file.read(at: offset, into: buffer, filled..<filled + wanted)
-      guard count == wanted else { throw ArchiveError.becameShorter(file.path) }
-      filled += count
-      offset += UInt64(count)
+    let (buffer, count) = (buffer, Int(size))
+    guard try file.read(at: 0, into: buffer, 0..<count) == count else {
+      throw ArchiveError.becameShorter(file.path)
     }
+    try sink(buffer.bytes.extracting(0..<count))
   }
 
   func leave() throws {
-    guard let node = open.popLast(), node.isDirectory else { return }
+    _ = names.popLast()
+    guard areDirectories.popLast() == true else { return }
     var bytes = [UInt8]()
     encoder.endDirectory(to: &bytes)
-    try emit(bytes)
+    try sink(bytes.rawSpan)
   }
 }

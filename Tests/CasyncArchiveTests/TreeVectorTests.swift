@@ -39,6 +39,8 @@ struct TreeVectorTests {
     var bytes = [UInt8]()
     let encoder = TreeEncoder(TreeOptions(features: features), Cancellation()) { piece in
       for index in 0..<piece.byteCount { bytes.append(piece.byte(at: index) ?? 0) }
+    } content: { archived in
+      bytes += try archived.file.readAll(limit: Int(archived.size))
     }
     try encoder.encode(path)
     return bytes

@@ -5,10 +5,10 @@ extension Assembler {
   /// Assembles the whole stream of an index out of stores and hands it on, front to back. Blocks.
   /// - Parameters:
   ///   - name: what messages call the place it goes to.
-  ///   - sink: takes the bytes in order, on a thread of its own.
+  ///   - sink: takes the bytes in order, those of a part of a window's buffer, on a thread of its own.
   static func stream(
     _ index: Index, _ fetcher: ChunkFetcher, to name: String, _ progress: Progress,
-    _ sink: @escaping @Sendable (RawSpan) throws -> Void
+    _ sink: @escaping Target.Sink
   ) throws {
     let plan = Plan(index, zeros: ZeroChunks(of: index))
     try SlabLoader.Context.withWorkers(nil, index, fetcher) { workers in
@@ -20,7 +20,7 @@ extension Assembler {
   /// - Returns: where the chunks came from.
   static func stream(
     _ plan: Plan, _ seeds: [Seed], _ fetcher: ChunkFetcher, _ workers: WorkerPool<SlabLoader.Context>,
-    to name: String, _ progress: Progress, _ sink: @escaping @Sendable (RawSpan) throws -> Void
+    to name: String, _ progress: Progress, _ sink: @escaping Target.Sink
   ) throws -> GetSummary {
     let index = plan.index
     progress.begin(.working, total: index.size)

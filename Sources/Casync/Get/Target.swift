@@ -11,6 +11,9 @@ final class Target: Sendable {
     case device, file, export, stream
   }
 
+  /// Takes the bytes in a part of a window's buffer, which stay as they are while somebody has the window.
+  typealias Sink = @Sendable (Window, Range<Int>) throws -> Void
+
   let kind: Kind
   let path: String
   let base: UInt64
@@ -29,7 +32,7 @@ final class Target: Sendable {
   private let cached: File?
   private let export: NBDExport?
   /// Takes the bytes of a stream, in order.
-  private let sink: (@Sendable (RawSpan) throws -> Void)?
+  private let sink: Sink?
   /// Whether zeros must be written because the device cannot make them.
   private let writesZeros: Atomic<Bool>
   private let changed = Atomic(false)
@@ -55,7 +58,7 @@ final class Target: Sendable {
   }
 
   /// A target that is written strictly in order and cannot be read.
-  init(streamTo path: String, base: UInt64, _ sink: @escaping @Sendable (RawSpan) throws -> Void) {
+  init(streamTo path: String, base: UInt64, _ sink: @escaping Sink) {
     kind = .stream
     self.path = path
     self.base = base
@@ -151,7 +154,7 @@ extension Target {
     while !place.isEmpty {
       let piece = place.lowerBound..<min(place.upperBound, place.lowerBound + Self.writePiece)
       switch kind {
-      case .stream: try sink?(window.buffer.bytes.extracting(piece))
+      case .stream: try sink?(window, piece)
       case .export: try export?.write(window.buffer, piece, at: offset)
       case .device: try file?.write(window.buffer, piece, at: offset)
       case .file:

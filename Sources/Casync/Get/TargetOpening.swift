@@ -45,7 +45,11 @@ extension OpenedTarget {
   }
 
   private static func stream(to file: File, base: UInt64, _ cancellation: Cancellation) -> OpenedTarget {
-    OpenedTarget(target: Target(streamTo: file.path, base: base) { try file.writeNext($0, cancellation) })
+    let target = Target(streamTo: file.path, base: base) { window, range in
+      let buffer = window.buffer
+      try file.writeNext(buffer.bytes.extracting(range), cancellation)
+    }
+    return OpenedTarget(target: target)
   }
 
   private static func openExport(_ uri: String, size: UInt64, base: UInt64) throws -> OpenedTarget {

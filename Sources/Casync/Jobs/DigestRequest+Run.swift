@@ -37,8 +37,9 @@ extension DigestRequest {
     let digest = Mutex(StreamDigest(.sha512_256))
     guard index.count > 0 else { return digest.withLock { $0.copy() }.finish() }
     let fetcher = try ChunkFetcher(stores: stores, cache: nil, opener)
-    try Assembler.stream(index, fetcher, to: "the digest", progress) { bytes in
-      digest.withLock { $0.update(bytes) }
+    try Assembler.stream(index, fetcher, to: "the digest", progress) { window, range in
+      let buffer = window.buffer
+      digest.withLock { $0.update(buffer.bytes.extracting(range)) }
     }
     return digest.withLock { $0.copy() }.finish()
   }

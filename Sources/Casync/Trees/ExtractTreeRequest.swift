@@ -90,7 +90,7 @@ public struct ExtractTreeRequest: Sendable {
       try write(into: target, index, seeds, sharing, &summary, progress) { body in
         try ByteChannel.run { channel in
           let counted = try Assembler.stream(made, seeds, fetcher, workers, to: "the archive", progress) {
-            try channel.write($0)
+            try channel.write($0, $1)
           }
           sources.withLock { $0 = counted }
         } consume: { channel in
@@ -114,7 +114,7 @@ public struct ExtractTreeRequest: Sendable {
     let cancellation = scan.progress.cancellation
     do {
       try ByteChannel.run { channel in
-        try tree.archive(options, cancellation) { try channel.write($0) }
+        try tree.archive(options, into: channel, cancellation)
       } consume: { channel in
         try scan.cut(ImageInput(channel, path: tree.path, mode: 0, cancellation), &plan, source: source)
       }

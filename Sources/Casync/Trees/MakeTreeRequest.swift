@@ -32,7 +32,7 @@ public struct MakeTreeRequest: Sendable {
     put.digestsImage = true
     let cancellation = progress.cancellation
     return try ByteChannel.run { [source] channel in
-      try source.archive(cancellation) { try channel.write($0) }
+      try source.archive(into: channel, cancellation)
     } consume: { [put] channel in
       try put.run(ImageInput(channel, path: source.path, mode: mode, cancellation), progress)
     }

@@ -20,6 +20,22 @@ final class TreeSeed: Sendable {
     var metadata: [UInt8] = []
     var paths: [[UInt8]] = []
 
+    mutating func add(_ bytes: RawSpan) {
+      if case .metadata = pieces.last?.place {
+        // It goes on.
+      } else {
+        pieces.append((end, .metadata(metadata.count)))
+      }
+      unsafe bytes.withUnsafeBytes { unsafe metadata.append(contentsOf: $0) }
+      end += UInt64(bytes.byteCount)
+    }
+
+    mutating func add(_ file: ArchivedFile) {
+      pieces.append((end, .file(paths.count)))
+      paths.append(file.path)
+      end = file.content.upperBound
+    }
+
     /// The piece that holds a byte of the archive.
     func piece(at offset: UInt64) -> (place: Place, range: Range<UInt64>)? {
       guard offset < end, var low = pieces.isEmpty ? nil : 0 else { return nil }
@@ -39,8 +55,6 @@ final class TreeSeed: Sendable {
     let length: UInt64
   }
 
-  /// Content of shorter files is kept like metadata: to open one costs more.
-  private static let shortFile: UInt64 = 256
   private static let openFiles = 16
 
   let path: String
@@ -55,52 +69,15 @@ final class TreeSeed: Sendable {
     root = try File.open(path, .directory)
   }
 
-  /// Makes the archive, once, and passes its bytes on. Blocks.
-  func archive(
-    _ options: TreeOptions, _ cancellation: Cancellation, _ sink: @escaping (RawSpan) throws -> Void
-  ) throws {
-    var expected = Fifo<(number: Int, content: Range<UInt64>)>()
-    var position: UInt64 = 0
-    let encoder = TreeEncoder(options, cancellation) { file in
-      guard file.content.upperBound - file.content.lowerBound >= Self.shortFile else { return }
-      let number = self.map.withLock { map in
-        map.paths.append(file.path)
-        return map.paths.count - 1
-      }
-      expected.append((number, file.content))
-    } sink: { bytes in
-      self.note(bytes, at: &position, &expected)
-      try sink(bytes)
-    }
-    try encoder.encode(path)
-  }
-
-  /// Keeps what is metadata, and where the content of files stands.
-  private func note(
-    _ bytes: RawSpan, at position: inout UInt64, _ expected: inout Fifo<(number: Int, content: Range<UInt64>)>
-  ) {
-    var done = 0
-    while done < bytes.byteCount {
-      var count = bytes.byteCount - done
-      let next = expected.first
-      if let next, position >= next.content.lowerBound {
-        count = Int(min(UInt64(count), next.content.upperBound - position))
-        if position == next.content.lowerBound {
-          map.withLock { $0.pieces.append((position, .file(next.number))) }
-        }
-        if position + UInt64(count) == next.content.upperBound { _ = expected.popFirst() }
-      } else {
-        if let next { count = Int(min(UInt64(count), next.content.lowerBound - position)) }
-        let piece = bytes.extracting(done..<done + count)
-        map.withLock { map in
-          map.pieces.append((position, .metadata(map.metadata.count)))
-          unsafe piece.withUnsafeBytes { unsafe map.metadata.append(contentsOf: $0) }
-        }
-      }
-      position += UInt64(count)
-      done += count
-      map.withLock { $0.end = position }
-    }
+  /// Makes the archive, once, and passes it on. Blocks.
+  func archive(_ options: TreeOptions, into channel: ByteChannel, _ cancellation: Cancellation) throws {
+    try TreeEncoder(options, cancellation) { bytes in
+      self.map.withLock { $0.add(bytes) }
+      try channel.write(bytes)
+    } content: { file in
+      self.map.withLock { $0.add(file) }
+      try channel.write(contentOf: file.file, size: file.size)
+    }.encode(path)
   }
 
   // MARK: Reading

@@ -34,7 +34,7 @@ public enum TreeSource: Sendable {
       let cancellation = progress.cancellation
       progress.begin(.working, total: 0)
       try ByteChannel.run { channel in
-        try archive(cancellation) { try channel.write($0) }
+        try archive(into: channel, cancellation)
       } consume: { channel in
         try channel.forEach(body)
       }
@@ -51,7 +51,7 @@ public enum TreeSource: Sendable {
       let fetcher = try ChunkFetcher(
         stores: stores, cache: nil, Stores(connection, progress.cancellation))
       try ByteChannel.run { channel in
-        try Assembler.stream(index, fetcher, to: "the archive", progress) { try channel.write($0) }
+        try Assembler.stream(index, fetcher, to: "the archive", progress) { try channel.write($0, $1) }
       } consume: { channel in
         try channel.forEach(body)
       }
@@ -59,11 +59,16 @@ public enum TreeSource: Sendable {
   }
 
   /// Makes the archive of a directory or tar archive on the calling thread. Blocks.
-  func archive(_ cancellation: Cancellation, _ sink: @escaping (RawSpan) throws -> Void) throws {
+  func archive(into channel: ByteChannel, _ cancellation: Cancellation) throws {
     switch self {
-    case .directory(let path, let options): try TreeEncoder(options, cancellation, sink: sink).encode(path)
+    case .directory(let path, let options):
+      try TreeEncoder(options, cancellation) {
+        try channel.write($0)
+      } content: {
+        try channel.write(contentOf: $0.file, size: $0.size)
+      }.encode(path)
     case .tar(let path, let options, let temporary):
-      try TarTree(path, options, spoolingIn: temporary, cancellation).encode(sink)
+      try TarTree(path, options, spoolingIn: temporary, cancellation).encode { try channel.write($0) }
     case .archive, .remoteArchive, .index: preconditionFailure("an archive is there already")
     }
   }
