@@ -90,7 +90,8 @@ extension SystemTests {
           let isRight =
             bytes[place] == change.value || change.number >= flushed && bytes[place] == image[place]
           if !isRight {
-            Issue.record("\(moment): byte \(place) is wrong")
+            Issue.record(
+              "\(moment), \(flushed) flushed: byte \(place) of change \(change.number) is \(bytes[place])")
             return
           }
           bytes[place] = image[place]

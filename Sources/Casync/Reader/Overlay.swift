@@ -6,7 +6,7 @@ internal import Synchronization
 ///
 /// One thread makes all changes, in the order in which they are submitted, so that a flush covers every
 /// change that was answered before it. Blocks that are written in part are completed from below first. What
-/// is in the file counts from when the map says so, in memory at once, in the file at the next flush.
+/// is in the file counts from when the map says so: at once, and after a power cut from the last flush.
 package final class Overlay: Sendable {
   /// What changes are made in, in bytes.
   package static let blockLength: UInt64 = 4096
@@ -154,10 +154,10 @@ package final class Overlay: Sendable {
     case .write(let bytes):
       try completeEdges(of: range, below)
       try file.write(bytes.rawSpan, at: range.lowerBound)
-      mark(range, .data)
+      try mark(range, .data)
     case .zero(let keepsRoom, let mustBeFast):
       try zero(range, below, keepsRoom: keepsRoom, mustBeFast: mustBeFast)
-    case .trim: makeHole(wholeBlocks(in: range))
+    case .trim: try makeHole(wholeBlocks(in: range))
     case .flush: try partial.commit()
     }
   }
@@ -192,20 +192,20 @@ package final class Overlay: Sendable {
         guard !mustBeFast else { throw error }
         try writeZeros(range)
       }
-      return mark(range, .data)
+      return try mark(range, .data)
     }
     guard !whole.isEmpty else {
       try completeEdges(of: range, below)
       try writeZeros(range)
-      return mark(range, .data)
+      return try mark(range, .data)
     }
     for rest in [range.lowerBound..<whole.lowerBound, whole.upperBound..<range.upperBound] where !rest.isEmpty
     {
       try completeEdges(of: rest, below)
       try writeZeros(rest)
-      mark(rest, .data)
+      try mark(rest, .data)
     }
-    makeHole(whole)
+    try makeHole(whole)
   }
 
   private static let zeros = Buffer(count: 1 << 20)
@@ -220,15 +220,15 @@ package final class Overlay: Sendable {
   }
 
   /// Whole blocks become zeros. The map says it first: then nobody looks at what the file has there.
-  private func makeHole(_ blocks: Range<UInt64>) {
+  private func makeHole(_ blocks: Range<UInt64>) throws {
     guard !blocks.isEmpty else { return }
-    mark(blocks, .zero)
+    try mark(blocks, .zero)
     // Only room is lost where the file system cannot do it.
     try? file.punchHole(blocks)
   }
 
-  private func mark(_ range: Range<UInt64>, _ state: State) {
+  private func mark(_ range: Range<UInt64>, _ state: State) throws {
     let blocks = Int(range.lowerBound / Self.blockLength)..<Int((range.upperBound - 1) / Self.blockLength) + 1
-    partial.map.withLock { $0.set(blocks, to: state) }
+    try partial.set(blocks, to: state)
   }
 }

@@ -7,7 +7,8 @@ import Synchronization
 /// part (docs/formats/partial-image.md). Locked against other programs as long as it is open.
 ///
 /// The map in the file never claims what is not durable: `commit` makes the bytes durable before it writes
-/// the map.
+/// the map. An overlay has another map beside it, which is written with every change: it survives a kill of
+/// the program, but counts only until the next boot of the system.
 final class PartialImage: Sendable {
   /// What such a file is for.
   enum Use: UInt64 {
@@ -26,17 +27,22 @@ final class PartialImage: Sendable {
     let unitCount: Int
     /// Digest of the index's table.
     let digest: ChunkID
+
+    /// What a cache file loses can be fetched again.
+    var hasRecentMap: Bool { use == .overlay }
   }
 
   /// "casync-disk-map\n".
   private static let magic: (UInt64, UInt64) = (0x642d_636e_7973_6163, 0x0a70_616d_2d6b_7369)
-  private static let version: UInt64 = 1
+  private static let version: UInt64 = 2
   private static let headerLength = 4096
 
   let file: File
   /// Changed by whoever puts something into the file, after it is there.
   let map: Mutex<UnitMap>
   private let mapStart: UInt64
+  /// Where the recent map lies; `nil` where there is none.
+  private let recentStart: UInt64?
   private struct Failure: Sendable { var error: (any Error)? }
   private let failure = Mutex(Failure())
 
@@ -44,6 +50,7 @@ final class PartialImage: Sendable {
     self.file = file
     self.map = Mutex(map)
     mapStart = Self.mapStart(shape)
+    recentStart = shape.hasRecentMap ? Self.recentStart(shape) : nil
   }
 
   /// Opens the file at `path`, and makes it if there is none, or an empty one. Blocks.
@@ -63,20 +70,63 @@ final class PartialImage: Sendable {
     switch try Contents(file) {
     case .nothing:
       try create(file, shape)
-      map = UnitMap(count: shape.unitCount)
+      map = try readMap(file, shape, at: mapStart(shape))
     case .header(let header):
       try header.check(shape, path)
-      let bytes = Buffer(count: UnitMap.length(count: shape.unitCount))
-      guard try file.read(at: mapStart(shape), into: bytes, 0..<bytes.count) == bytes.count else {
-        throw JobError(.damaged, "the \(name) \(path) is shorter than its own header says")
-      }
-      map = UnitMap(count: shape.unitCount, bytes: bytes.bytes)
+      map = try readMap(file, shape, at: mapStart(shape))
     case .other:
       throw JobError(
         .refused, "\(path) is not \(shape.use.withArticle) of casync's, so it is left as it is",
         hint: "name a file that is not there yet")
     }
-    return PartialImage(file, shape, map)
+    let partial = PartialImage(file, shape, map)
+    if shape.hasRecentMap { try partial.openRecentMap(shape) }
+    return partial
+  }
+
+  private static func readMap(_ file: File, _ shape: Shape, at start: UInt64) throws -> UnitMap {
+    let bytes = Buffer(count: UnitMap.length(count: shape.unitCount))
+    guard try file.read(at: start, into: bytes, 0..<bytes.count) == bytes.count else {
+      throw JobError(.damaged, "the \(shape.use.name) \(file.path) is shorter than its own header says")
+    }
+    return UnitMap(count: shape.unitCount, bytes: bytes.bytes)
+  }
+
+  // MARK: The recent map
+
+  /// The bytes in front of the recent map name the boot of the system in which it was written: while that
+  /// lasts, the map and all bytes that it speaks of are in the page cache, or on the medium.
+  private func openRecentMap(_ shape: Shape) throws {
+    let start = Self.recentStart(shape)
+    let mark = Buffer(count: UnitMap.pageLength)
+    let name = Array((FileSystem.text("/proc/sys/kernel/random/boot_id") ?? "").utf8.prefix(36))
+    let isKnown = try !name.isEmpty && file.read(at: start - UInt64(mark.count), into: mark, 0..<36) == 36
+    if isKnown, mark.bytes.extracting(0..<name.count).copy() == name {
+      let recent = try Self.readMap(file, shape, at: start)
+      return map.withLock { $0.become(recent) }
+    }
+    // Killed before the last step, the map is still another boot's.
+    let pageCount = UnitMap.length(count: shape.unitCount) / UnitMap.pageLength
+    try writeRecent(map.withLock { $0.pages(0..<pageCount) })
+    mark.zero(0..<mark.count)
+    mark.copy(name.rawSpan, to: 0)
+    try file.write(mark, 0..<mark.count, at: start - UInt64(mark.count))
+  }
+
+  private func writeRecent(_ pages: [UnitMap.Page]) throws {
+    guard let recentStart else { return }
+    for page in pages {
+      try file.write(page.bytes.rawSpan, at: recentStart + UInt64(page.number * UnitMap.pageLength))
+    }
+  }
+
+  /// Changes the map, so that it also survives a kill. One call at a time. Blocks.
+  func set(_ units: Range<Int>, to state: UnitMap.State) throws {
+    let pages = map.withLock { map in
+      let numbers = map.set(units, to: state)
+      return map.pages(numbers)
+    }
+    try writeRecent(pages)
   }
 
   // MARK: Layout
@@ -84,6 +134,16 @@ final class PartialImage: Sendable {
   private static func mapStart(_ shape: Shape) -> UInt64 {
     let page = UInt64(UnitMap.pageLength)
     return (shape.size + page - 1) / page * page
+  }
+
+  /// Behind the map, and a page that names a boot.
+  private static func recentStart(_ shape: Shape) -> UInt64 {
+    mapStart(shape) + UInt64(UnitMap.length(count: shape.unitCount) + UnitMap.pageLength)
+  }
+
+  private static func headerStart(_ shape: Shape) -> UInt64 {
+    let lastMap = shape.hasRecentMap ? recentStart(shape) : mapStart(shape)
+    return lastMap + UInt64(UnitMap.length(count: shape.unitCount))
   }
 
   /// What a file is found to be.
@@ -132,7 +192,7 @@ final class PartialImage: Sendable {
     func check(_ shape: Shape, _ path: String) throws {
       let name = shape.use.name
       guard version == PartialImage.version, let use = Use(rawValue: use) else {
-        throw JobError(.refused, "\(path) was made by a newer casync")
+        throw JobError(.refused, "\(path) was made by another version of casync")
       }
       guard use == shape.use else {
         throw JobError(.refused, "\(path) is \(use.withArticle), not \(shape.use.withArticle)")
@@ -148,7 +208,7 @@ final class PartialImage: Sendable {
 
   /// Gives an empty file its size, then its header. Until the header is durable it counts as empty.
   private static func create(_ file: File, _ shape: Shape) throws {
-    let headerStart = mapStart(shape) + UInt64(UnitMap.length(count: shape.unitCount))
+    let headerStart = headerStart(shape)
     var header = [UInt8]()
     for word in [
       magic.0, magic.1, version, shape.use.rawValue, shape.size, UInt64(shape.unitCount),

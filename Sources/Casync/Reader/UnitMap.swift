@@ -45,8 +45,11 @@ struct UnitMap {
     State(rawValue: words[unit / Self.unitsInWord] >> UInt64(unit % Self.unitsInWord * 2) & 3) ?? .absent
   }
 
+  /// - Returns: the numbers of the pages that it changed.
   /// - Precondition: the units exist.
-  mutating func set(_ units: Range<Int>, to state: State) {
+  @discardableResult
+  mutating func set(_ units: Range<Int>, to state: State) -> Set<Int> {
+    var pages: Set<Int> = []
     var unit = units.lowerBound
     while unit < units.upperBound {
       let (index, first) = (unit / Self.unitsInWord, unit % Self.unitsInWord)
@@ -56,9 +59,20 @@ struct UnitMap {
       let new = words[index] & ~mask | Self.pattern(state) & mask
       if new != words[index] {
         words[index] = new
-        changed.insert(index / Self.wordsInPage)
+        pages.insert(index / Self.wordsInPage)
       }
       unit += step
+    }
+    changed.formUnion(pages)
+    return pages
+  }
+
+  /// Takes the states of `newer`, a map of the same units.
+  mutating func become(_ newer: UnitMap) {
+    precondition(newer.count == count, "a map of another image")
+    for index in words.indices where words[index] != newer.words[index] {
+      words[index] = newer.words[index]
+      changed.insert(index / Self.wordsInPage)
     }
   }
 
@@ -92,7 +106,12 @@ struct UnitMap {
   /// The pages that changed since they were last taken.
   mutating func takeChanged() -> [Page] {
     defer { changed = [] }
-    return changed.sorted().map { number in
+    return pages(changed)
+  }
+
+  /// Pages as they are now.
+  func pages(_ numbers: some Sequence<Int>) -> [Page] {
+    numbers.sorted().map { number in
       var bytes = [UInt8]()
       bytes.reserveCapacity(Self.pageLength)
       for word in words[number * Self.wordsInPage..<(number + 1) * Self.wordsInPage] {
