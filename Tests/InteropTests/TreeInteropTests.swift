@@ -81,15 +81,50 @@ extension SystemTests {
       }
     }
 
-    @Test("make, extract and mtree agree on a real root file system")
-    func realTree() throws {
-      let tree = try scratch.mount("\(Images.small)/new.ext4", at: "root", options: "ro,loop,noload")
-      for options in [["--with=unix"], ["--with=best"]] { try compareMade(tree, options, ["catar"]) }
-      try compareMade(tree, [])
-      #expect(
-        try output(Command.binary, ["mtree", tree]) == output(reference, ["mtree", scratch("ours.catar")]))
-      _ = try output(Command.binary, ["extract", scratch("theirs.catar"), scratch("out")])
-      #expect(try output(Command.binary, ["digest", scratch("out")]) == output(reference, ["digest", tree]))
+    /// All metadata of a tree as text, node by node.
+    private func metadata(_ tree: String) throws -> String {
+      let script = """
+        cd "$1"; find . -type d -printf '%P %y %m %U %G %T@\\n' -o -printf '%P %y %m %U %G %T@ %s %l\\n' | sort
+        find . -print0 | sort -z | xargs -0 getfattr --no-dereference --dump --match=-
+        find . -print0 | sort -z | xargs -0 getfacl --numeric --physical
+        find . '(' -type f -o -type d ')' -print0 | sort -z | xargs -0 lsattr -d
+        """
+      return try Tool.run("sh", "-c", script, "sh", tree)
+    }
+
+    @Test(
+      "archive a real root file system alike, extract each other's archives of it, and tell the same of both",
+      .tools("mkfs.btrfs", "getfattr", "getfacl", "lsattr"), arguments: ["ext4", "btrfs"])
+    func realTree(fileSystem: String) throws {
+      let device = try scratch.loop(size: 2 << 30)
+      try Tool.run("mkfs.\(fileSystem)", "-q", device)
+      let disk = try scratch.mount(device, at: "mounted")
+      let image = try scratch.mount("\(Images.small)/new.ext4", at: "image", options: "ro,loop,noload")
+      try Tool.run("cp", "--archive", image, "\(disk)/tree")
+      try Tool.run("setfacl", "--modify=user:1000:r", "\(disk)/tree/etc/hostname")
+      try Tool.run("setfattr", "--name=user.x", "--value=y", "\(disk)/tree/etc")
+      try Tool.run("chattr", "+A", "\(disk)/tree/etc/fstab")
+      for options in [[], ["--with=unix"], ["--with=best"]] {
+        try compareMade("\(disk)/tree", options)
+        for verb in ["digest", "list", "mtree"] {
+          let words = [verb] + (verb == "digest" ? options + ["\(disk)/tree"] : [scratch("ours.catar")])
+          let isSame = try output(Command.binary, words) == output(reference, words)
+          #expect(isSame, "\(words)")
+        }
+        for (program, maker, name) in [(Command.binary, "theirs", "a"), (reference, "ours", "b")] {
+          let words = ["extract", "--store=\(scratch("\(maker).castr"))", scratch("\(maker).caidx")]
+          _ = try output(program, words + ["\(disk)/\(name)"])
+        }
+        #expect(
+          try output(Command.binary, ["digest"] + options + ["\(disk)/a"])
+            == output(reference, ["digest", scratch("ours.catar")]), "\(options)")
+        // Not as a claim about the two texts: they are long.
+        let isSame = try metadata("\(disk)/a") == metadata("\(disk)/b")
+        #expect(isSame, "\(options)")
+        // Devices are in the metadata, and never equal for diff.
+        try Tool.run("diff", "-r", "--no-dereference", "--exclude=dev", "\(disk)/a", "\(disk)/b")
+        try Tool.run("rm", "-r", "\(disk)/a", "\(disk)/b")
+      }
     }
 
     @Test("extract, short of room, is completed by a second run")
