@@ -23,7 +23,7 @@ extension Session {
     let watch = Watch(cancellation, every: .seconds(3600)) {}
     defer { _ = watch.stop() }
     let console = console
-    if arguments.has(.seed) { console.warning("mount takes chunks from stores alone, --seed is ignored") }
+    if arguments.has(.seed), !isIndex { console.warning("an archive needs no seeds, --seed is ignored") }
     let memory = arguments.value(.memory).flatMap(Quantity.size) ?? Self.defaultMemory
     var reader: ImageReader?
     try ChunkSupply.with(
@@ -65,7 +65,8 @@ extension Session {
     }
     return try ImageReader(
       index: locator.location("index"), stores: stores(beside: source),
-      cache: arguments.value(.cache).map(Self.directoryPath), deviceConnection(), cancellation: cancellation,
+      cache: arguments.value(.cache).map(Self.directoryPath),
+      seeds: arguments.values(.seed), shift: try uidShift(), deviceConnection(), cancellation: cancellation,
       supply)
   }
 

@@ -66,6 +66,23 @@ extension SystemTests {
       #expect(try scratch.names(in: "mnt").isEmpty)
     }
 
+    @Test("is taken from a seed, and from a store where the seed has changed since")
+    func seeded() throws {
+      try Tool.run("cp", "--archive", scratch("rich"), scratch("seed"))
+      let mounted = try mount(scratch("t.caidx"), "--seed=\(scratch("seed"))")
+      // Nothing but the seed has it any more.
+      try Tool.run("mv", scratch("castr"), scratch("away"))
+      try Tool.run("mkdir", scratch("castr"))
+      #expect(try Tool.isSame(scratch("rich/big"), scratch("mnt/big")))
+      #expect(try mounted.end().status == 0)
+      try Tool.run("rmdir", scratch("castr"))
+      try Tool.run("mv", scratch("away"), scratch("castr"))
+      let again = try mount(scratch("t.caidx"), "--seed=\(scratch("seed"))")
+      try Tool.run("dd", "if=/dev/zero", "of=\(scratch("seed/big"))", "bs=1M", "count=3", "conv=notrunc")
+      #expect(try Tool.isSame(scratch("rich/big"), scratch("mnt/big")))
+      #expect(try again.end().status == 0)
+    }
+
     @Test("is a file, with its owners shifted, and ends when it is unmounted")
     func archive() throws {
       try theirs("make", "--with=unix", scratch("t.catar"), scratch("rich")).succeeds()

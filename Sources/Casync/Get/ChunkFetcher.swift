@@ -14,12 +14,16 @@ final class ChunkFetcher: Sendable {
   private static let remoteTries = 6
 
   /// - Throws: `StoreError` when a local store is not there; a cache is made.
+  /// - Parameter seeds: asked before the stores.
   /// - Parameter cacheLimit: bytes that the cache may have; `nil` is no bound.
-  init(stores: [String], cache path: String?, cacheLimit: UInt64? = nil, _ opener: Stores) throws {
+  init(
+    stores: [String], cache path: String?, cacheLimit: UInt64? = nil, seeds: SeedStore? = nil,
+    _ opener: Stores
+  ) throws {
     let stores = try stores.map { try opener.open($0) }
     cache = try path.map { try CacheDirectory($0, limit: cacheLimit) }
     places =
-      (cache.map { [($0.store, Source.cache)] } ?? [])
+      (cache.map { [($0.store, Source.cache)] } ?? []) + (seeds.map { [($0, Source.seed)] } ?? [])
       + (stores.filter { !$0.isRemote } + stores.filter(\.isRemote)).map { ($0, Source.store) }
   }
 

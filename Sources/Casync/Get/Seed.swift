@@ -45,6 +45,26 @@ final class Seed: Sendable {
     isDevice = false
   }
 
+  /// Opens directories, files and devices.
+  /// - Parameter warnings: gets why one cannot be used, which is left out.
+  static func open(_ paths: [String], _ warnings: inout [String]) throws -> [Seed] {
+    guard paths.count <= ChunkSource.seedLimit else {
+      throw JobError(.badRequest, "more than \(ChunkSource.seedLimit) seeds")
+    }
+    var seeds = [Seed]()
+    for path in paths {
+      do {
+        let isTree = try File.status(path)?.kind == .directory
+        seeds.append(
+          try isTree
+            ? Seed(TreeSeed(path), number: seeds.count) : Seed(path, number: seeds.count, index: nil))
+      } catch {
+        warnings.append("\(error); going on without this seed")
+      }
+    }
+    return seeds
+  }
+
   /// The file or device; `nil` for a tree.
   var file: File? { if case .file(let file) = content { file } else { nil } }
 

@@ -1,3 +1,4 @@
+import CasyncArchive
 import CasyncChunking
 import CasyncFormat
 import CasyncIO
@@ -72,6 +73,27 @@ struct SeedScan {
       }
     } catch is Done {
       return
+    }
+  }
+
+  /// The same of a seed, which may be a tree. One that cannot be read costs a fetch, not the job.
+  /// - Parameter shift: of the owners in trees.
+  func cut(_ seed: Seed, _ shift: UIDShift, _ plan: inout Plan, _ warnings: inout [String]) throws {
+    guard plan.unresolved > 0 else { return }
+    let source: (UInt64) -> ChunkSource = { .seed(seed.number, offset: $0) }
+    guard let tree = seed.tree else { return try cut(seed.path, &plan, source: source) }
+    let options = TreeOptions(features: plan.index.flags, shift: shift)
+    let cancellation = progress.cancellation
+    do {
+      try ByteChannel.run { channel in
+        try tree.archive(options, into: channel, cancellation)
+      } consume: { channel in
+        try cut(ImageInput(channel, path: tree.path, mode: 0, cancellation), &plan, source: source)
+      }
+    } catch let error as CancellationError {
+      throw error
+    } catch {
+      warnings.append("\(error); the seed \(seed.path) was used in part")
     }
   }
 

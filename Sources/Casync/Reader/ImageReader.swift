@@ -1,3 +1,4 @@
+package import CasyncArchive
 package import CasyncFormat
 package import CasyncIO
 package import CasyncStore
@@ -57,12 +58,16 @@ package final class ImageReader: Sendable {
   /// - Parameters:
   ///   - stores: the stores, asked in order.
   ///   - cache: a store asked before all others, into which what was fetched is put.
+  ///   - seeds: directories, files and devices in which chunks are looked for first; they are cut before this
+  ///     returns. One that cannot be used is told of by the supply.
+  ///   - shift: of the owners in those directories.
   ///   - keeping: local files. With a cache file that is complete stores and cache are left alone.
   ///   - cancellation: ends what waits for a server.
   /// - Throws: `JobError`, `StoreError`, `SystemError`.
   package convenience init(
     index path: String, stores: [String], cache: String?, cacheLimit: UInt64? = nil,
-    keeping: Keeping = Keeping(), _ connection: ConnectionSettings,
+    seeds: [String] = [], shift: UIDShift = .none, keeping: Keeping = Keeping(),
+    _ connection: ConnectionSettings,
     cancellation: Cancellation = Cancellation(), _ supply: ChunkSupply
   ) throws {
     let opener = Stores(connection, cancellation, stores: stores)
@@ -72,10 +77,15 @@ package final class ImageReader: Sendable {
       try CacheFile($0, of: index, size: Self.rounded(index.size), zeros, report: { supply.tell($0) })
     }
     let isComplete = cacheFile?.isComplete ?? false
+    let seedStore =
+      seeds.isEmpty || isComplete
+      ? nil : try SeedStore(seeds, of: index, shift, cancellation, warn: { supply.tell($0) })
     let image = ChunkedImage(
       index: index, zeros: zeros,
       fetcher: try ChunkFetcher(
-        stores: isComplete ? [] : stores, cache: isComplete ? nil : cache, cacheLimit: cacheLimit, opener),
+        stores: isComplete ? [] : stores, cache: isComplete ? nil : cache, cacheLimit: cacheLimit,
+        seeds: seedStore,
+        opener),
       cacheFile: cacheFile, profile: try keeping.profile.map { try Profile($0, of: index) })
     try self.init(.chunks(image), size: index.size, name: path, supply)
     startPrefetch(image, keeping.prefetch)

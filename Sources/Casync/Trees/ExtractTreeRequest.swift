@@ -40,7 +40,7 @@ public struct ExtractTreeRequest: Sendable {
     let target = try File.open(directory, .directory)
     // What another run left is as good as a seed that was asked for.
     let usesTarget = try useTarget && !isNew && !target.nodeNames().isEmpty
-    let seeds = try openSeeds(usesTarget ? [directory] + self.seeds : self.seeds, &summary.warnings)
+    let seeds = try Seed.open(usesTarget ? [directory] + self.seeds : self.seeds, &summary.warnings)
     if let index, index.count > 0, case .index(_, let stores, let connection) = source {
       let fetcher = try ChunkFetcher(
         stores: stores, cache: nil, Stores(connection, progress.cancellation))
@@ -54,24 +54,6 @@ public struct ExtractTreeRequest: Sendable {
     return summary
   }
 
-  private func openSeeds(_ paths: [String], _ warnings: inout [String]) throws -> [Seed] {
-    guard paths.count <= ChunkSource.seedLimit else {
-      throw JobError(.badRequest, "more than \(ChunkSource.seedLimit) seeds")
-    }
-    var seeds = [Seed]()
-    for path in paths {
-      do {
-        let isTree = try File.status(path)?.kind == .directory
-        seeds.append(
-          try isTree
-            ? Seed(TreeSeed(path), number: seeds.count) : Seed(path, number: seeds.count, index: nil))
-      } catch {
-        warnings.append("\(error); going on without this seed")
-      }
-    }
-    return seeds
-  }
-
   // MARK: Chunks of stores and seeds
 
   /// Looks for chunks in the seeds, then puts the archive together and extracts it.
@@ -81,9 +63,8 @@ public struct ExtractTreeRequest: Sendable {
   ) throws {
     try SlabLoader.Context.withWorkers(workers, index, fetcher) { workers in
       var plan = Plan(index, zeros: ZeroChunks(of: index))
-      for seed in seeds {
-        try scan(seed, &plan, SeedScan(workers: workers, progress: progress), &summary.warnings)
-      }
+      let scan = SeedScan(workers: workers, progress: progress)
+      for seed in seeds { try scan.cut(seed, options.shift, &plan, &summary.warnings) }
       plan.close()
       let sources = Mutex(GetSummary())
       let (made, sharing) = (plan, reflink ? SharedBlocks(plan, seeds) : nil)
@@ -102,26 +83,6 @@ public struct ExtractTreeRequest: Sendable {
     }
     for seed in seeds {
       if let failure = seed.firstFailure { summary.warnings.append("\(failure); the seed was used in part") }
-    }
-  }
-
-  /// Cuts a seed and notes what it has of the archive. A seed that cannot be read costs a fetch, not the job.
-  private func scan(_ seed: Seed, _ plan: inout Plan, _ scan: SeedScan, _ warnings: inout [String]) throws {
-    guard plan.unresolved > 0 else { return }
-    let source: (UInt64) -> ChunkSource = { .seed(seed.number, offset: $0) }
-    guard let tree = seed.tree else { return try scan.cut(seed.path, &plan, source: source) }
-    let options = TreeOptions(features: plan.index.flags, shift: options.shift)
-    let cancellation = scan.progress.cancellation
-    do {
-      try ByteChannel.run { channel in
-        try tree.archive(options, into: channel, cancellation)
-      } consume: { channel in
-        try scan.cut(ImageInput(channel, path: tree.path, mode: 0, cancellation), &plan, source: source)
-      }
-    } catch let error as CancellationError {
-      throw error
-    } catch {
-      warnings.append("\(error); the seed \(seed.path) was used in part")
     }
   }
 
