@@ -29,12 +29,22 @@ package final class LocalStoreWriter: StoreWriter {
     /// Chunks under a temporary name, of this batch and of the one being committed.
     var pending: Set<ChunkID> = []
     var directories: Set<UInt16> = []
-    var known: StoreDirectories
+    /// Read when the first chunk is added: who adds none does not pay for it.
+    var known: StoreDirectories?
 
     /// Whether the chunk is in the store, or will be; `nil` where only the disk can tell.
     func holds(_ id: ChunkID) -> Bool? {
+      guard let known else { return nil }
       guard known.mayHold(id) else { return false }
       return pending.contains(id) ? true : nil
+    }
+
+    /// - Returns: false for a chunk that is being added.
+    mutating func insert(_ id: ChunkID, in store: LocalStore) throws -> Bool {
+      var known = try self.known.take() ?? StoreDirectories(names: FileSystem.names(in: store.path))
+      known.insert(id)
+      self.known = known
+      return pending.insert(id).inserted
     }
   }
 
@@ -49,7 +59,7 @@ package final class LocalStoreWriter: StoreWriter {
   package init(_ store: LocalStore) throws {
     self.store = store
     lock = try store.lockForWriting()
-    state = Mutex(State(known: StoreDirectories(names: try FileSystem.names(in: store.path))))
+    state = Mutex(State())
   }
 
   deinit {
@@ -72,11 +82,7 @@ package final class LocalStoreWriter: StoreWriter {
 
   /// Writes a compressed chunk under a temporary name.
   package func add(_ id: ChunkID, compressed: RawSpan) throws -> Bool {
-    let isNew = state.withLock { state in
-      state.known.insert(id)
-      return state.pending.insert(id).inserted
-    }
-    guard isNew else { return false }
+    guard try state.withLock({ try $0.insert(id, in: store) }) else { return false }
     do {
       try write(id, compressed)
     } catch {
