@@ -160,7 +160,7 @@ extension Target {
       case .file:
         try file?.write(window.buffer, piece, at: offset)
         // What is written early need not be waited for at the end.
-        file?.startWriteOut(offset..<offset + UInt64(piece.count))
+        if !isDirect { file?.startWriteOut(offset..<offset + UInt64(piece.count)) }
       }
       place = piece.upperBound..<place.upperBound
       offset += UInt64(piece.count)

@@ -145,16 +145,21 @@ extension OpenedTarget {
     let part = try PartFile(for: path, size: size)
     return OpenedTarget(
       target: Target(
-        kind: .file, path: path, base: base, hasOldContent: part.isResumed, file: part.file, cached: part.file
-      ),
+        kind: .file, path: path, base: base, blockSize: part.direct == nil ? 1 : Buffer.alignment,
+        hasOldContent: part.isResumed, isDirect: part.direct != nil, file: part.direct ?? part.file,
+        cached: part.file),
       part: part)
   }
 }
 
 /// The file that an image grows in, `.NAME.casync-part` beside its name: kept when the job is interrupted, so
 /// that the same command goes on where it stopped.
+///
+/// While it grows it is as long as whole pages, which direct I/O takes.
 final class PartFile {
   let file: File
+  /// The same file past the page cache; `nil` where the file system cannot.
+  let direct: File?
   /// Whether an earlier run left something in it.
   let isResumed: Bool
   private let path: String
@@ -175,8 +180,10 @@ final class PartFile {
     guard try file.tryLock(.exclusive) else {
       throw JobError(.refused, "\(self.path) is being written by another casync")
     }
+    direct = try? File.open(self.path, [.readWrite, .direct])
     isResumed = try file.status().size > 0
-    try file.setSize(size)
+    let page = UInt64(Buffer.alignment)
+    try file.setSize((size + page - 1) / page * page)
   }
 
   /// Whether the file is worth keeping after a failure.
@@ -196,6 +203,7 @@ final class PartFile {
 
   /// Makes the file durable and gives it its name.
   func finish() throws {
+    try file.setSize(size)
     try file.sync()
     try FileSystem.rename(path, to: final)
     isFinished = true
