@@ -168,7 +168,7 @@ class Bench:
         return inputs.temporary(self.path("target"))
 
     def device(self):
-        return inputs.attached(self.path("loop"), self.size)
+        return inputs.device(self.path("loop"), self.size)
 
     # Measuring.
 

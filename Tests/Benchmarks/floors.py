@@ -9,7 +9,7 @@ import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from inputs import MiB, ZEROS, any_data, attached, new_file
+from inputs import MiB, ZEROS, any_data, device, new_file
 from measure import output, run
 
 REPEATS = 3
@@ -123,14 +123,14 @@ class Floors:
         return min(times)
 
     def device(self, image):
-        with attached(f"{self.directory}/floor-loop", os.path.getsize(image)) as device:
-            return self.fill(device, image, os.O_DIRECT)
+        with device(f"{self.directory}/loop", os.path.getsize(image)) as name:
+            return self.fill(name, image, os.O_DIRECT)
 
     def device_and_back(self, image):
         """Writes, flushes and reads once."""
-        with attached(f"{self.directory}/floor-loop", os.path.getsize(image)) as device:
-            seconds = self.fill(device, image, os.O_DIRECT)
-            descriptor = os.open(device, os.O_RDONLY | os.O_DIRECT)
+        with device(f"{self.directory}/loop", os.path.getsize(image)) as name:
+            seconds = self.fill(name, image, os.O_DIRECT)
+            descriptor = os.open(name, os.O_RDONLY | os.O_DIRECT)
             start = time.monotonic()
             # Back to where the same bytes are, which are in memory already.
             self.each(image, lambda offset, piece: os.preadv(descriptor, [piece], offset))

@@ -79,17 +79,28 @@ def temporary(path):
 
 
 @contextlib.contextmanager
-def attached(path, size, *options):
-    """A loop device of zeros, in a new file."""
-    new_file(path, size)
+def loop(path, *options):
+    """A loop device on a file."""
+    name = output("losetup", "--find", "--show", *options, path)
     try:
-        device = output("losetup", "--find", "--show", *options, path)
-        try:
-            yield device
-        finally:
-            run("losetup", "--detach", device)
+        yield name
     finally:
-        os.remove(path)
+        run("losetup", "--detach", name)
+
+
+@contextlib.contextmanager
+def device(path, size):
+    """A loop device of zeros. Its blocks are allocated and were written before, as those of a partition are
+    that held an image: its file stays, for the next one."""
+    zeros = mmap.mmap(-1, 4 * MiB)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_DIRECT, 0o600)
+    try:
+        for start in range(0, size, len(zeros)):
+            os.pwrite(descriptor, memoryview(zeros)[:size - start], start)
+    finally:
+        os.close(descriptor)
+    with loop(path, "--direct-io=on") as name:
+        yield name
 
 
 @contextlib.contextmanager
@@ -98,10 +109,10 @@ def file_system(directory, room):
     with tempfile.TemporaryDirectory(prefix="casync-bench-", dir=directory) as base:
         mount = f"{base}/mount"
         os.mkdir(mount)
-        with attached(f"{base}/file-system", room, "--direct-io=on") as device:
+        with loop(new_file(f"{base}/file-system", room), "--direct-io=on") as name:
             # No thread that still zeroes inode tables while something is measured.
-            run("mkfs.ext4", "-q", "-E", "assume_storage_prezeroed=1", device)
-            run("mount", "-t", "ext4", device, mount)
+            run("mkfs.ext4", "-q", "-E", "assume_storage_prezeroed=1", name)
+            run("mount", "-t", "ext4", name, mount)
             try:
                 yield mount
             finally:
