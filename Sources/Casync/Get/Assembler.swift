@@ -4,7 +4,7 @@ import CasyncIO
 import Synchronization
 
 /// Carries out a plan on a region of the target, in ascending order: slabs are loaded by the workers, several
-/// at a time; written behind one another by a thread or two of their own.
+/// at a time, and written by threads of their own.
 ///
 ///     steps → load (workers) → join blocks that two slabs share → write
 ///

@@ -97,7 +97,7 @@ struct GetJob {
       countPlanned(plan)
       try WorkerPool<Void>.with(count: 1, context: {}) { checkers in
         let readBack = isReadBack ? ReadBack(planner.reader(of: index), extent, on: checkers) : nil
-        try WorkerPool<Void>.with(count: 1, context: {}) { writers in
+        try WorkerPool<Void>.with(count: writerCount, context: {}) { writers in
           var assembler = Assembler(
             target: target, old: old, loader: loader, workers: workers, writers: writers, progress: progress,
             plan: plan, summary: summary)
@@ -112,6 +112,10 @@ struct GetJob {
       if let failure = seed.firstFailure { summary.warnings.append("\(failure); the seed was used in part") }
     }
   }
+
+  /// Several, so that the medium has its next piece while a thread still waits for a processor; a stream is
+  /// written in order.
+  private var writerCount: Int { target.kind == .stream ? 1 : 3 }
 
   /// Whether what is written is hashed from the medium.
   private var isReadBack: Bool { request.verify && target.kind == .device && opened.part == nil }
