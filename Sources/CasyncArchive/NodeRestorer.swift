@@ -61,7 +61,8 @@ final class NodeRestorer: Sendable {
   func creationMode(_ node: CatarNode) -> UInt32 {
     guard wanted(node).hasPermissions else { return 0o666 }
     let isPublic = node.permissions == 0o644 || node.permissions == 0o755
-    return isPublic ? node.permissions : 0o600
+    // With an ACL the bits of the group are only a bound.
+    return isPublic && node.acl == CatarACL() ? node.permissions : 0o600
   }
 
   /// Everything that does not keep the node from being renamed, in casync's order.
