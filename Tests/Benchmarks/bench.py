@@ -266,7 +266,7 @@ def main():
                "casyncRuns": min(CASYNC_RUNS, options.runs)}
     start = time.monotonic()
 
-    room = (4 if options.quick else 40) << 30
+    room = (4 if options.quick else 60) << 30
     place = os.environ.get("TMPDIR", "/var/tmp")
     if shutil.disk_usage(place).free < room:
         raise SystemExit(f"bench: {place} must have {room >> 30} GiB free; TMPDIR names another place")
