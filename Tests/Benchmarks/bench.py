@@ -8,7 +8,7 @@ quick writes docs/benchmarks.md and docs/benchmarks.json, or one of some rows wi
 ext4 does not use an inode again that was deleted in the last minutes (recently_deleted in fs/ext4/ialloc.c):
 whoever creates many files after a store was removed searches past all of its inodes, which multiplies the
 system time. So everything happens on a new ext4, in a file on a loop device, and no store is removed there:
-each run has a fresh one.
+each run has a fresh one. Images, trees, and images of other sizes have one after the other.
 """
 
 import argparse
@@ -62,6 +62,9 @@ class Bench:
         self.count = 0
         self.floors = Floors(TOOLS, OURS, directory)
         self.image, self.before = self.path("new.ext4"), self.path("old.ext4")
+        self.size = os.path.getsize(IMAGES / self.image.name)
+        self.new, self.old = self.path("new.caibx"), self.path("old.caibx")
+        self.theirs, self.made = self.path("new.theirs.caibx"), self.path("new.made.caibx")
 
     def path(self, name):
         return self.directory / name
@@ -79,10 +82,7 @@ class Bench:
             run("cp", IMAGES / image.name, image)
             run("casync", "make", f"--store={self.path('theirs')}", self.path(f"{name}.theirs.caibx"), image)
             run(OURS, "put", f"--store={self.path('ours')}", self.path(f"{name}.caibx"), image)
-        run(OURS, "make", f"--store={self.path('made')}", self.path("new.made.caibx"), self.image)
-        self.size = os.path.getsize(self.image)
-        self.new, self.old = self.path("new.caibx"), self.path("old.caibx")
-        self.theirs, self.made = self.path("new.theirs.caibx"), self.path("new.made.caibx")
+        run(OURS, "make", f"--store={self.path('made')}", self.made, self.image)
         warm(self.directory)
 
     # One run of each job.
@@ -159,8 +159,7 @@ class Bench:
             Row("read-back", "get onto a loop device, read back", None, self.get,
                 lambda: {"write, flush, read once": floor("device_and_back", new)})])
         return [empty, again, get, update("update", "loop device", self.device, "device", "--no-verify"),
-                update("update-file", "file", self.file, "write"), digests, back,
-                *trees.Trees(self, OURS, IMAGES).groups(Row, Group)]
+                update("update-file", "file", self.file, "write"), digests, back]
 
     # Targets.
 
@@ -183,6 +182,16 @@ class Bench:
             elif target and check:
                 run("cmp", f"--bytes={self.size}", target, self.image)
         return cost
+
+    def results(self, groups):
+        """What is wanted of the groups."""
+        wanted = self.options.rows
+        for group in groups:
+            # A file tells little more than a device: only when it is asked for.
+            rows = [row for row in group.rows if wanted and {row.name, group.name} & {*wanted}
+                    or not wanted and group.name != "update-file"]
+            if rows:
+                yield from self.measure(group, rows)
 
     def measure(self, group, rows):
         """A B A B: casync, then each row of ours, and again; casync, which takes most of the time, in the first
@@ -228,7 +237,7 @@ class Bench:
         cores = self.floors.cores
         for size in sizes:
             image = self.path("scaled")
-            inputs.scale(self.image, image, size)
+            inputs.scale(IMAGES / self.image.name, image, size)
             for workers, runs in ((1, 1), (cores, min(3, self.options.runs))):
                 puts, gets = [], []
                 for number in range(runs):
@@ -266,23 +275,22 @@ def main():
                "casyncRuns": min(CASYNC_RUNS, options.runs)}
     start = time.monotonic()
 
-    room = (4 if options.quick else 60) << 30
+    room = (4 if options.quick else 40) << 30
     place = os.environ.get("TMPDIR", "/var/tmp")
     if shutil.disk_usage(place).free < room:
         raise SystemExit(f"bench: {place} must have {room >> 30} GiB free; TMPDIR names another place")
     inputs.touch_memory()
+    wanted = options.rows
     with inputs.file_system(place, room) as directory:
         bench = Bench(directory, options)
         bench.prepare()
-        wanted = options.rows
-        results["rows"] = []
-        for group in bench.groups():
-            # A file tells little more than a device: only when it is asked for.
-            rows = [row for row in group.rows if wanted and {row.name, group.name} & {*wanted}
-                    or not wanted and group.name != "update-file"]
-            if rows:
-                results["rows"] += bench.measure(group, rows)
+        results["rows"] = list(bench.results(bench.groups()))
         bench.floors.pieces.cache_clear()
+    with inputs.file_system(place, room) as directory:
+        bench = Bench(directory, options)
+        results["rows"] += bench.results(trees.Trees(bench, OURS, IMAGES).groups(Row, Group))
+    with inputs.file_system(place, room) as directory:
+        bench = Bench(directory, options)
         if not wanted or "scale" in wanted:
             results["scale"] = list(bench.scale())
         if not wanted or "kernels" in wanted:
