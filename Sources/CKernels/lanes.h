@@ -6,7 +6,7 @@
 
 #include "CKernels.h"
 
-enum { MOST_LANES = 8 };
+enum { MOST_LANES = 16 };
 
 struct lane {
   const uint8_t* at;
@@ -69,6 +69,52 @@ static inline int advance(struct lanes* lanes, struct lane* lane, size_t blocks)
   if (lane->tail_blocks == 0) return 1;
   start_tail(lane);
   return 0;
+}
+
+// A digest whose lanes are the lanes of vectors, with what it keeps of them in `states`.
+struct vector_digest {
+  // Bytes of a block.
+  size_t block;
+  // The number of lanes.
+  int width;
+  void (*start)(void* states, int lane);
+  // `blocks` blocks of a message in each lane, or of the message in one of them.
+  void (*compress)(void* states, const uint8_t* const* messages, size_t blocks);
+  void (*compress_one)(void* states, int lane, const uint8_t* message, size_t blocks);
+  void (*store)(const void* states, int lane, uint8_t* digest);
+};
+
+// Runs the jobs. An idle lane works on the message of a busy one, for nothing.
+static inline void run_jobs(const struct vector_digest* digest, void* states, const struct ck_job* jobs,
+                            size_t count) {
+  struct lanes lanes = {.next = jobs, .end = jobs + count, .block = digest->block};
+  int busy = 0;
+  for (int i = 0; i < digest->width; i++) {
+    digest->start(states, i);
+    lanes.lane[i].blocks = 0;
+    if (take_job(&lanes, &lanes.lane[i])) busy++;
+  }
+  while (busy > 0) {
+    const uint8_t* at[MOST_LANES];
+    int last = 0;
+    for (int i = 0; i < digest->width; i++) {
+      if (lanes.lane[i].blocks != 0) last = i;
+    }
+    for (int i = 0; i < digest->width; i++) at[i] = lanes.lane[lanes.lane[i].blocks != 0 ? i : last].at;
+    const size_t blocks = common_blocks(&lanes, digest->width);
+    if (busy == 1) {
+      digest->compress_one(states, last, at[last], blocks);
+    } else {
+      digest->compress(states, at, blocks);
+    }
+    for (int i = 0; i < digest->width; i++) {
+      struct lane* lane = &lanes.lane[i];
+      if (lane->blocks == 0 || !advance(&lanes, lane, blocks)) continue;
+      digest->store(states, i, lane->digest);
+      digest->start(states, i);
+      if (!take_job(&lanes, lane)) busy--;
+    }
+  }
 }
 
 #endif

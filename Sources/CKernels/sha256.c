@@ -1,15 +1,11 @@
-// SHA-256 of several messages side by side on the SHA extensions: one alone leaves them waiting for itself.
+// SHA-256 of several messages side by side: interleaved on the SHA extensions, where one alone leaves them
+// waiting for itself, or a message in each 32-bit lane of the vectors.
 #include "CKernels.h"
 
 #if defined(__x86_64__)
 #include <immintrin.h>
 
 #include "lanes.h"
-
-#define SHA "sha,sse4.1,ssse3"
-
-// Three keep the unit for rounds busy; with four, registers run out.
-enum { LANES = 3 };
 
 static const uint32_t k[64] __attribute__((aligned(16))) = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
@@ -21,6 +17,25 @@ static const uint32_t k[64] __attribute__((aligned(16))) = {
     0x19a4c116, 0x1e376c08, 0x2748774c, 0x34b0bcb5, 0x391c0cb3, 0x4ed8aa4a, 0x5b9cca4f, 0x682e6ff3,
     0x748f82ee, 0x78a5636f, 0x84c87814, 0x8cc70208, 0x90befffa, 0xa4506ceb, 0xbef9a3f7, 0xc67178f2,
 };
+
+// FIPS 180-4, 5.3.3.
+static const uint32_t first[8] = {
+    0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
+};
+
+static void store_words(const uint32_t* words, uint8_t* digest) {
+  for (int i = 0; i < 8; i++) {
+    const uint32_t word = __builtin_bswap32(words[i]);
+    memcpy(digest + 4 * i, &word, 4);
+  }
+}
+
+// MARK: The SHA extensions
+
+#define SHA "sha,sse4.1,ssse3"
+
+// Three keep the unit for rounds busy; with four, registers run out.
+enum { LANES = 3 };
 
 // The state as the instructions want it: words a, b, e, f and c, d, g, h, the first in the highest place.
 struct state {
@@ -94,9 +109,7 @@ static void store_digest(const struct state* s, uint8_t* digest) {
   memcpy(abef, &s->abef, sizeof abef);
   memcpy(cdgh, &s->cdgh, sizeof cdgh);
   const uint32_t words[8] = {abef[3], abef[2], cdgh[3], cdgh[2], abef[1], abef[0], cdgh[1], cdgh[0]};
-  for (int i = 0; i < 8; i++) {
-    for (int byte = 0; byte < 4; byte++) digest[4 * i + byte] = (uint8_t)(words[i] >> (24 - 8 * byte));
-  }
+  store_words(words, digest);
 }
 
 void ck_sha256_sha(const struct ck_job* jobs, size_t count) {
@@ -134,9 +147,199 @@ void ck_sha256_sha(const struct ck_job* jobs, size_t count) {
   }
 }
 
+// MARK: A message in each lane
+
+// Word i of the state of every lane.
+struct states {
+  uint32_t word[8][16] __attribute__((aligned(64)));
+};
+
+#define PASTE(a, b) a##b
+#define JOIN(a, b) PASTE(a, b)
+#define WORD uint32_t
+#define COUNT 64
+#define LARGE0 2, 13, 22
+#define LARGE1 6, 11, 25
+#define SMALL0 7, 18, 3
+#define SMALL1 17, 19, 10
+
+// One lane, for the end when the others have run out of messages.
+
+#define V uint32_t
+#define TARGET __attribute__((always_inline))
+#define ROUNDS rounds1
+#include "sha2_rounds.h"
+#undef V
+#undef TARGET
+#undef ROUNDS
+
+static void compress_one(void* all, int lane, const uint8_t* message, size_t blocks) {
+  struct states* states = all;
+  uint32_t s[8];
+  for (int i = 0; i < 8; i++) s[i] = states->word[i][lane];
+  for (; blocks != 0; blocks--, message += 64) {
+    uint32_t w[16], before[8];
+    memcpy(w, message, sizeof w);
+    memcpy(before, s, sizeof s);
+    for (int i = 0; i < 16; i++) w[i] = __builtin_bswap32(w[i]);
+    rounds1(s, w);
+    for (int i = 0; i < 8; i++) s[i] += before[i];
+  }
+  for (int i = 0; i < 8; i++) states->word[i][lane] = s[i];
+}
+
+// AVX2, eight lanes
+
+#define NARROW __attribute__((target("avx2")))
+
+typedef uint32_t words8 __attribute__((vector_size(32)));
+
+#define V words8
+#define TARGET NARROW __attribute__((always_inline))
+#define ROUNDS rounds8
+#include "sha2_rounds.h"
+#undef V
+#undef TARGET
+#undef ROUNDS
+
+// Words from to from + 7 of eight messages, word by word.
+NARROW static inline void load8(const uint8_t* const* at, int from, words8* w) {
+  const __m256i swap =
+      _mm256_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203, 0x0c0d0e0f08090a0b, 0x0405060700010203);
+  __m256i row[8], pair[8];
+  for (int i = 0; i < 8; i++) {
+    row[i] = _mm256_shuffle_epi8(_mm256_loadu_si256((const __m256i*)(at[i] + 4 * from)), swap);
+  }
+  for (int i = 0; i < 8; i += 2) {
+    pair[i] = _mm256_unpacklo_epi32(row[i], row[i + 1]);
+    pair[i + 1] = _mm256_unpackhi_epi32(row[i], row[i + 1]);
+  }
+  // Words i and i + 4 of messages 0 to 3, and of 4 to 7.
+  for (int i = 0; i < 4; i++) {
+    const int half = i >> 1;
+    const __m256i low = i & 1 ? _mm256_unpackhi_epi64(pair[half], pair[half + 2])
+                              : _mm256_unpacklo_epi64(pair[half], pair[half + 2]);
+    const __m256i high = i & 1 ? _mm256_unpackhi_epi64(pair[half + 4], pair[half + 6])
+                               : _mm256_unpacklo_epi64(pair[half + 4], pair[half + 6]);
+    w[i] = (words8)_mm256_permute2x128_si256(low, high, 0x20);
+    w[i + 4] = (words8)_mm256_permute2x128_si256(low, high, 0x31);
+  }
+}
+
+NARROW static void compress8(void* all, const uint8_t* const* messages, size_t blocks) {
+  struct states* states = all;
+  words8 s[8];
+  const uint8_t* at[8];
+  for (int i = 0; i < 8; i++) at[i] = messages[i];
+  for (int i = 0; i < 8; i++) s[i] = *(const words8*)states->word[i];
+  for (; blocks != 0; blocks--) {
+    words8 w[16], before[8];
+    load8(at, 0, w);
+    load8(at, 8, w + 8);
+    for (int i = 0; i < 8; i++) before[i] = s[i];
+    rounds8(s, w);
+    for (int i = 0; i < 8; i++) s[i] += before[i];
+    for (int i = 0; i < 8; i++) at[i] += 64;
+  }
+  for (int i = 0; i < 8; i++) *(words8*)states->word[i] = s[i];
+}
+
+// AVX-512, sixteen lanes
+
+#define WIDE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
+
+typedef uint32_t words16 __attribute__((vector_size(64)));
+
+#define V words16
+#define TARGET WIDE __attribute__((always_inline))
+#define ROUNDS rounds16
+#include "sha2_rounds.h"
+#undef V
+#undef TARGET
+#undef ROUNDS
+
+// A block of sixteen messages, word by word.
+WIDE static inline void load16(const uint8_t* const* at, words16* w) {
+  const __m512i swap = _mm512_broadcast_i32x4(_mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203));
+  __m512i row[16], pair[16];
+  for (int i = 0; i < 16; i++) row[i] = _mm512_shuffle_epi8(_mm512_loadu_si512(at[i]), swap);
+  for (int i = 0; i < 16; i += 2) {
+    pair[i] = _mm512_unpacklo_epi32(row[i], row[i + 1]);
+    pair[i + 1] = _mm512_unpackhi_epi32(row[i], row[i + 1]);
+  }
+  for (int i = 0; i < 4; i++) {
+    // Words i, i + 4, i + 8 and i + 12 of four messages each, a quarter of the vector a word.
+    __m512i four[4];
+    for (int j = 0; j < 4; j++) {
+      const __m512i one = pair[4 * j + (i >> 1)], other = pair[4 * j + (i >> 1) + 2];
+      four[j] = i & 1 ? _mm512_unpackhi_epi64(one, other) : _mm512_unpacklo_epi64(one, other);
+    }
+    // Quarters 0 and 2, then 1 and 3, of messages 0 to 7 and of 8 to 15.
+    const __m512i even07 = _mm512_shuffle_i32x4(four[0], four[1], 0x88);
+    const __m512i odd07 = _mm512_shuffle_i32x4(four[0], four[1], 0xdd);
+    const __m512i even8f = _mm512_shuffle_i32x4(four[2], four[3], 0x88);
+    const __m512i odd8f = _mm512_shuffle_i32x4(four[2], four[3], 0xdd);
+    w[i] = (words16)_mm512_shuffle_i32x4(even07, even8f, 0x88);
+    w[i + 4] = (words16)_mm512_shuffle_i32x4(odd07, odd8f, 0x88);
+    w[i + 8] = (words16)_mm512_shuffle_i32x4(even07, even8f, 0xdd);
+    w[i + 12] = (words16)_mm512_shuffle_i32x4(odd07, odd8f, 0xdd);
+  }
+}
+
+WIDE static void compress16(void* all, const uint8_t* const* messages, size_t blocks) {
+  struct states* states = all;
+  words16 s[8];
+  const uint8_t* at[16];
+  for (int i = 0; i < 16; i++) at[i] = messages[i];
+  for (int i = 0; i < 8; i++) s[i] = *(const words16*)states->word[i];
+  for (; blocks != 0; blocks--) {
+    words16 w[16], before[8];
+    load16(at, w);
+    for (int i = 0; i < 8; i++) before[i] = s[i];
+    rounds16(s, w);
+    for (int i = 0; i < 8; i++) s[i] += before[i];
+    for (int i = 0; i < 16; i++) at[i] += 64;
+  }
+  for (int i = 0; i < 8; i++) *(words16*)states->word[i] = s[i];
+}
+
+static void start(void* all, int lane) {
+  struct states* states = all;
+  for (int i = 0; i < 8; i++) states->word[i][lane] = first[i];
+}
+
+static void store_lane(const void* all, int lane, uint8_t* digest) {
+  const struct states* states = all;
+  uint32_t words[8];
+  for (int i = 0; i < 8; i++) words[i] = states->word[i][lane];
+  store_words(words, digest);
+}
+
+void ck_sha256_avx2(const struct ck_job* jobs, size_t count) {
+  static const struct vector_digest digest = {64, 8, start, compress8, compress_one, store_lane};
+  struct states states;
+  run_jobs(&digest, &states, jobs, count);
+}
+
+void ck_sha256_avx512(const struct ck_job* jobs, size_t count) {
+  static const struct vector_digest digest = {64, 16, start, compress16, compress_one, store_lane};
+  struct states states;
+  run_jobs(&digest, &states, jobs, count);
+}
+
 #else
 
 void ck_sha256_sha(const struct ck_job* jobs, size_t count) {
+  (void)jobs, (void)count;
+  __builtin_trap();
+}
+
+void ck_sha256_avx2(const struct ck_job* jobs, size_t count) {
+  (void)jobs, (void)count;
+  __builtin_trap();
+}
+
+void ck_sha256_avx512(const struct ck_job* jobs, size_t count) {
   (void)jobs, (void)count;
   __builtin_trap();
 }

@@ -33,23 +33,30 @@ static const uint64_t initial[8] = {
 
 // Word i of the state of every lane.
 struct states {
-  uint64_t word[8][MOST_LANES] __attribute__((aligned(64)));
+  uint64_t word[8][8] __attribute__((aligned(64)));
 };
 
 #define PASTE(a, b) a##b
 #define JOIN(a, b) PASTE(a, b)
+#define WORD uint64_t
+#define COUNT 80
+#define LARGE0 28, 34, 39
+#define LARGE1 14, 18, 41
+#define SMALL0 1, 8, 7
+#define SMALL1 19, 61, 6
 
 // MARK: One lane, for the end when the others have run out of messages.
 
 #define V uint64_t
 #define TARGET __attribute__((always_inline))
 #define ROUNDS rounds1
-#include "sha512_rounds.h"
+#include "sha2_rounds.h"
 #undef V
 #undef TARGET
 #undef ROUNDS
 
-static void compress1(struct states* states, int lane, const uint8_t* message, size_t blocks) {
+static void compress1(void* all, int lane, const uint8_t* message, size_t blocks) {
+  struct states* states = all;
   uint64_t s[8];
   for (int i = 0; i < 8; i++) s[i] = states->word[i][lane];
   for (; blocks != 0; blocks--, message += 128) {
@@ -72,7 +79,7 @@ typedef uint64_t words4 __attribute__((vector_size(32)));
 #define V words4
 #define TARGET NARROW __attribute__((always_inline))
 #define ROUNDS rounds4
-#include "sha512_rounds.h"
+#include "sha2_rounds.h"
 #undef V
 #undef TARGET
 #undef ROUNDS
@@ -93,7 +100,8 @@ NARROW static inline void load4(const uint8_t* const* at, int first, words4* w) 
   w[3] = (words4)_mm256_permute2x128_si256(high01, high23, 0x31);
 }
 
-NARROW static void compress4(struct states* states, const uint8_t* const* messages, size_t blocks) {
+NARROW static void compress4(void* all, const uint8_t* const* messages, size_t blocks) {
+  struct states* states = all;
   words4 s[8];
   const uint8_t* at[4];
   for (int i = 0; i < 4; i++) at[i] = messages[i];
@@ -118,7 +126,7 @@ typedef uint64_t words8 __attribute__((vector_size(64)));
 #define V words8
 #define TARGET WIDE __attribute__((always_inline))
 #define ROUNDS rounds8
-#include "sha512_rounds.h"
+#include "sha2_rounds.h"
 #undef V
 #undef TARGET
 #undef ROUNDS
@@ -146,7 +154,8 @@ WIDE static inline void load8(const uint8_t* const* at, int first, words8* w) {
   }
 }
 
-WIDE static void compress8(struct states* states, const uint8_t* const* messages, size_t blocks) {
+WIDE static void compress8(void* all, const uint8_t* const* messages, size_t blocks) {
+  struct states* states = all;
   words8 s[8];
   const uint8_t* at[8];
   for (int i = 0; i < 8; i++) at[i] = messages[i];
@@ -165,55 +174,30 @@ WIDE static void compress8(struct states* states, const uint8_t* const* messages
 
 // MARK: Lanes
 
-static void start(struct states* states, int lane) {
+static void start(void* all, int lane) {
+  struct states* states = all;
   for (int i = 0; i < 8; i++) states->word[i][lane] = initial[i];
 }
 
-static void store_digest(const struct states* states, int lane, uint8_t* digest) {
+static void store_digest(const void* all, int lane, uint8_t* digest) {
+  const struct states* states = all;
   for (int i = 0; i < 4; i++) {
     const uint64_t word = __builtin_bswap64(states->word[i][lane]);
     memcpy(digest + 8 * i, &word, 8);
   }
 }
 
-typedef void kernel(struct states* states, const uint8_t* const* messages, size_t blocks);
-
-// Runs the jobs on `width` lanes of `compress`. An idle lane works on the message of a busy one, for nothing.
-static void run(const struct ck_job* jobs, size_t count, int width, kernel* compress) {
-  struct lanes lanes = {.next = jobs, .end = jobs + count, .block = 128};
+void ck_sha512_256_avx2(const struct ck_job* jobs, size_t count) {
+  static const struct vector_digest digest = {128, 4, start, compress4, compress1, store_digest};
   struct states states;
-  int busy = 0;
-  for (int i = 0; i < width; i++) {
-    start(&states, i);
-    lanes.lane[i].blocks = 0;
-    if (take_job(&lanes, &lanes.lane[i])) busy++;
-  }
-  while (busy > 0) {
-    const uint8_t* at[MOST_LANES];
-    int last = 0;
-    for (int i = 0; i < width; i++) {
-      if (lanes.lane[i].blocks != 0) last = i;
-    }
-    for (int i = 0; i < width; i++) at[i] = lanes.lane[lanes.lane[i].blocks != 0 ? i : last].at;
-    const size_t blocks = common_blocks(&lanes, width);
-    if (busy == 1) {
-      compress1(&states, last, at[last], blocks);
-    } else {
-      compress(&states, at, blocks);
-    }
-    for (int i = 0; i < width; i++) {
-      struct lane* lane = &lanes.lane[i];
-      if (lane->blocks == 0 || !advance(&lanes, lane, blocks)) continue;
-      store_digest(&states, i, lane->digest);
-      start(&states, i);
-      if (!take_job(&lanes, lane)) busy--;
-    }
-  }
+  run_jobs(&digest, &states, jobs, count);
 }
 
-void ck_sha512_256_avx2(const struct ck_job* jobs, size_t count) { run(jobs, count, 4, compress4); }
-
-void ck_sha512_256_avx512(const struct ck_job* jobs, size_t count) { run(jobs, count, 8, compress8); }
+void ck_sha512_256_avx512(const struct ck_job* jobs, size_t count) {
+  static const struct vector_digest digest = {128, 8, start, compress8, compress1, store_digest};
+  struct states states;
+  run_jobs(&digest, &states, jobs, count);
+}
 
 #else
 

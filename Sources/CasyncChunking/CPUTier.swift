@@ -60,7 +60,7 @@ package enum CPUTier: String, CaseIterable, Comparable, Sendable {
 
   package static func < (a: CPUTier, b: CPUTier) -> Bool { a.rank < b.rank }
 
-  /// Whether two to four SHA-256 may run interleaved on the SHA extensions.
+  /// Whether SHA-256 may run on the SHA extensions.
   static let hasSHA = ck_cpu_has_sha() != 0
 }
 

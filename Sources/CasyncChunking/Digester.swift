@@ -5,6 +5,8 @@ package import CasyncFormat
 package final class Digester {
   private let algorithm: DigestAlgorithm
   private let tier: CPUTier
+  /// What every batch is digested by; `nil` for what is fastest.
+  private let kernel: DigestKernel?
   private let state: DigestState
   /// The positions of a batch, longest chunk first.
   private var order: [Int] = []
@@ -18,6 +20,15 @@ package final class Digester {
   package init(_ algorithm: DigestAlgorithm, tier: CPUTier) {
     self.algorithm = algorithm
     self.tier = tier
+    kernel = nil
+    state = DigestState(algorithm)
+  }
+
+  /// A digester that hashes every batch with `kernel`, which this CPU must have.
+  package init(_ kernel: DigestKernel) {
+    algorithm = kernel.algorithm
+    tier = .current
+    self.kernel = kernel
     state = DigestState(algorithm)
   }
 
@@ -42,7 +53,7 @@ package final class Digester {
     for range in ranges {
       precondition(range.lowerBound >= 0 && range.upperBound <= bytes.byteCount, "a chunk outside its buffer")
     }
-    let kernel = kernel(for: ranges)
+    let kernel = kernel ?? fastestKernel(for: ranges)
     // SAFETY: the buffer is used while the span lives; every range was checked against it.
     unsafe bytes.withUnsafeBytes { buffer in
       if let kernel {
@@ -57,29 +68,16 @@ package final class Digester {
 
   // MARK: Side by side
 
-  private enum Kernel {
-    case sha256
-    case sha512_256Narrow
-    case sha512_256Wide
-  }
-
-  /// The kernel that is faster than libcrypto for chunks of these sizes; `nil` for none.
-  private func kernel(for ranges: [Range<Int>]) -> Kernel? {
-    guard ranges.count > 1, tier != .portable else { return nil }
-    switch algorithm {
-    case .sha256:
-      return CPUTier.hasSHA ? .sha256 : nil
-    case .sha512_256:
-      // A lane alone is slower than libcrypto: below two and a half busy lanes nothing is won.
-      let total = ranges.reduce(0) { $0 + $1.count }
-      let longest = ranges.reduce(0) { max($0, $1.count) }
-      guard total * 2 >= longest * 5 else { return nil }
-      return tier == .avx512 ? .sha512_256Wide : .sha512_256Narrow
-    }
+  /// The kernel that is fastest for chunks of these sizes; `nil` for libcrypto.
+  private func fastestKernel(for ranges: [Range<Int>]) -> DigestKernel? {
+    let longest = ranges.reduce(1) { max($0, $1.count) }
+    let total = ranges.reduce(0) { $0 + $1.count }
+    guard ranges.count > 1 else { return nil }
+    return .fastest(algorithm, tier, messages: Double(total) / Double(longest))
   }
 
   private func digests(
-    of ranges: [Range<Int>], in buffer: UnsafeRawBufferPointer, by kernel: Kernel,
+    of ranges: [Range<Int>], in buffer: UnsafeRawBufferPointer, by kernel: DigestKernel,
     into ids: inout [ChunkID]
   ) {
     // Longest first, so that the lanes end together.
@@ -101,11 +99,7 @@ package final class Digester {
           unsafe jobs.initializeElement(at: position, to: job)
         }
         // The kernel is one of this CPU's; it reads the chunks and writes 32 bytes for each.
-        switch kernel {
-        case .sha256: unsafe ck_sha256_sha(jobs.baseAddress, jobs.count)
-        case .sha512_256Narrow: unsafe ck_sha512_256_avx2(jobs.baseAddress, jobs.count)
-        case .sha512_256Wide: unsafe ck_sha512_256_avx512(jobs.baseAddress, jobs.count)
-        }
+        unsafe kernel.run(jobs.baseAddress, jobs.count)
       }
       for index in ranges.indices {
         let first = index * 4

@@ -39,8 +39,18 @@ struct DigesterTests {
 
   @Test("many chunks have the IDs they have alone", arguments: DigestAlgorithm.allCases, CPUTier.available)
   func batches(algorithm: DigestAlgorithm, tier: CPUTier) {
+    batches(algorithm, Digester(algorithm, tier: tier))
+  }
+
+  @Test(
+    "so they have by every kernel of this CPU",
+    arguments: DigestKernel.allCases.filter { $0.isPart(of: .detected) })
+  func batches(kernel: DigestKernel) {
+    batches(kernel.algorithm, Digester(kernel))
+  }
+
+  private func batches(_ algorithm: DigestAlgorithm, _ digester: Digester) {
     let bytes = splitmix64(seed: 9, length: 70_000)
-    let digester = Digester(algorithm, tier: tier)
     let alone = Digester(algorithm, tier: .portable)
     var random = SplitMix64(state: 17)
     // Every length around the ends of one, two and three blocks, at every alignment; then mixtures.

@@ -50,6 +50,8 @@ struct ck_job {
 // SHA-256 and SHA-512/256 (FIPS 180-4) of `count` messages, some of them side by side: a lane that is done
 // takes the next job. Best when the jobs are sorted, longest first.
 void ck_sha256_sha(const struct ck_job* jobs, size_t count);
+void ck_sha256_avx2(const struct ck_job* jobs, size_t count);
+void ck_sha256_avx512(const struct ck_job* jobs, size_t count);
 void ck_sha512_256_avx2(const struct ck_job* jobs, size_t count);
 void ck_sha512_256_avx512(const struct ck_job* jobs, size_t count);
 

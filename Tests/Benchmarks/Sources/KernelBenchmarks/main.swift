@@ -114,15 +114,22 @@ let chunks: [Range<Int>] = {
   return chunks
 }()
 
+func measureDigests(_ digester: Digester, _ algorithm: DigestAlgorithm, _ name: String) {
+  var ids: [ChunkID] = []
+  measure("\(algorithm.rawValue) of \(chunks.count) chunks, \(name)", on: random, count: 16) {
+    ids.removeAll(keepingCapacity: true)
+    digester.digests(of: chunks, in: $0, into: &ids)
+  }
+}
+
 for algorithm in DigestAlgorithm.allCases {
   for tier in CPUTier.available {
-    let digester = Digester(algorithm, tier: tier)
-    var ids: [ChunkID] = []
     let name = tier == .portable ? "\(tier) (libcrypto)" : "\(tier)"
-    measure("\(algorithm.rawValue) of \(chunks.count) chunks, \(name)", on: random, count: 16) {
-      ids.removeAll(keepingCapacity: true)
-      digester.digests(of: chunks, in: $0, into: &ids)
-    }
+    measureDigests(Digester(algorithm, tier: tier), algorithm, name)
+  }
+  // What each tier has the choice of.
+  for kernel in DigestKernel.allCases where kernel.algorithm == algorithm && kernel.isPart(of: .detected) {
+    measureDigests(Digester(kernel), algorithm, "\(kernel)")
   }
 }
 
