@@ -11,18 +11,18 @@ internal import Glibc
 
   /// Buffers of so many bytes are pages of their own, which the kernel zeroes as they are touched.
   private static let shortestMapping = 1 << 20
+  /// Where a buffer holds whole huge pages, the kernel is asked for them: one fault instead of 512, and direct
+  /// I/O that hands the device one stretch of memory and not 512. The length is x86's, and arm64's with pages
+  /// of 4 KiB; where huge pages are longer nothing comes of it.
+  private static let hugePage = 2 << 20
 
   private let memory: UnsafeMutableRawBufferPointer
   private let isMapped: Bool
 
   /// Zeroed memory of `count` bytes.
   package init(count: Int) {
-    if count >= Self.shortestMapping,
-      let pages = unsafe mmap(nil, count, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
-      unsafe pages != UnsafeMutableRawPointer(bitPattern: -1)
-    {
-      // SAFETY: the kernel gave so many bytes, zeroed, to this object alone.
-      unsafe memory = UnsafeMutableRawBufferPointer(start: pages, count: count)
+    if count >= Self.shortestMapping, let pages = unsafe Self.map(count) {
+      unsafe memory = pages
       isMapped = true
       return
     }
@@ -30,6 +30,27 @@ internal import Glibc
     unsafe memory = .allocate(byteCount: max(count, 1), alignment: Self.alignment)
     unsafe memory.initializeMemory(as: UInt8.self, repeating: 0)
     isMapped = false
+  }
+
+  /// Zeroed pages, from the start of a huge page where that is worth it; `nil` when there are none.
+  private static func map(_ count: Int) -> UnsafeMutableRawBufferPointer? {
+    let slack = count >= hugePage ? hugePage : 0
+    guard
+      let start = unsafe mmap(nil, count + slack, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0),
+      unsafe start != UnsafeMutableRawPointer(bitPattern: -1)
+    else { return nil }
+    guard slack > 0 else { return unsafe UnsafeMutableRawBufferPointer(start: start, count: count) }
+    let pages = unsafe start.alignedUp(toMultipleOf: hugePage)
+    let end = unsafe (pages + count).alignedUp(toMultipleOf: alignment)
+    // SAFETY: all of it lies inside what was just mapped, and nobody has it yet.
+    unsafe unmap(start..<pages)
+    unsafe unmap(end..<start + count + slack)
+    unsafe madvise(pages, count / hugePage * hugePage, MADV_HUGEPAGE)
+    return unsafe UnsafeMutableRawBufferPointer(start: pages, count: count)
+  }
+
+  private static func unmap(_ range: Range<UnsafeMutableRawPointer>) {
+    if unsafe !range.isEmpty { unsafe munmap(range.lowerBound, range.upperBound - range.lowerBound) }
   }
 
   deinit {

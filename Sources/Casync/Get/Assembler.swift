@@ -32,6 +32,8 @@ struct Assembler {
   private var endangered: ArraySlice<Int> = []
   /// Everything before it has been handed to the workers.
   private var loadFrontier: UInt64 = 0
+  /// Slabs that were handed to the workers and are not written, ascending.
+  private var residents: [SlabLoader.ResidentSlab] = []
 
   init(
     target: Target, old: OldContent, loader: SlabLoader, workers: WorkerPool<SlabLoader.Context>,
@@ -81,7 +83,7 @@ struct Assembler {
         try finish(first)
         try isWritten(first.range)
       }
-      if let step = waiting, inMemory < depth, inMemory == 0 || !repeatsWhatIsUnderWay(step, region) {
+      if let step = waiting, inMemory < depth {
         inMemory += 1
         loading.append(try start(step, region))
         waiting = steps.next()
@@ -99,18 +101,6 @@ struct Assembler {
     doneRegions[doneRegions.count - 1] = region
   }
 
-  /// Whether a chunk would be fetched twice because where it stands first is not written yet.
-  private func repeatsWhatIsUnderWay(_ step: Step, _ region: Range<UInt64>) -> Bool {
-    guard target.isReadable, case .fill(let slab) = step else { return false }
-    return slab.positions.contains { position in
-      guard case .duplicate(let first) = plan[position].kind, first < slab.positions.lowerBound else {
-        return false
-      }
-      let place = plan.index.range(of: first)
-      return plan[first] == .fetch && place.lowerBound >= region.lowerBound && !isWritten(place)
-    }
-  }
-
   private mutating func start(_ step: Step, _ region: Range<UInt64>) throws -> Loading {
     switch step {
     case .zero(let range):
@@ -126,7 +116,9 @@ struct Assembler {
       // Asked for here, chunks of all slabs in memory are on their way at once, however few threads there
       // are.
       let requested = loader.request(needs)
-      return .slab(workers.submit { context in try loader.load(slab, needs, requested, context) })
+      let job = workers.submit { context in try loader.load(slab, needs, requested, context) }
+      residents.append(SlabLoader.ResidentSlab(slab, job))
+      return .slab(job)
     }
   }
 
@@ -177,6 +169,11 @@ struct Assembler {
     try writing.job.wait()
     let region = doneRegions[doneRegions.count - 1]
     doneRegions[doneRegions.count - 1] = region.lowerBound..<writing.range.upperBound
+    // The end of a continued slab is written with the one that follows.
+    while let first = residents.first, first.slab.range.upperBound <= writing.range.upperBound {
+      first.release()
+      residents.removeFirst()
+    }
     progress.advance(Int(writing.range.length))
     if let last = written.last, last.upperBound == writing.range.lowerBound {
       written[written.count - 1] = last.lowerBound..<writing.range.upperBound
@@ -210,11 +207,11 @@ extension Assembler {
     for position in slab.positions {
       var source = plan[position]
       if case .duplicate(let first) = source.kind,
-        !slab.holds(plan.index.range(of: first), plan.index.range(of: position))
+        !slab.holds(plan.index.range(of: first)) || !slab.holds(plan.index.range(of: position))
       {
         source = plan[first]
       }
-      needs.append(SlabLoader.Need(position: position, source: source, isDuplicate: false))
+      needs.append(SlabLoader.Need(position: position, source: source))
     }
     let wanted = needs
     let loader = loader
@@ -273,20 +270,25 @@ extension Assembler {
   {
     let source = plan[position]
     switch source.kind {
-    case .duplicate(let first) where slab.holds(plan.index.range(of: first), plan.index.range(of: position)):
-      return SlabLoader.Need(position: position, source: source, isDuplicate: true)
     case .duplicate(let first):
-      if target.isReadable, isWritten(plan.index.range(of: first)) || plan[first] == .inPlace {
-        return SlabLoader.Need(
-          position: position, source: .target(offset: plan.index.start(of: first)), isDuplicate: true)
+      let chunk = plan.index.range(of: first)
+      let isWhole = slab.holds(plan.index.range(of: position))
+      if isWhole, slab.holds(chunk) {
+        return SlabLoader.Need(position: position, source: source, isDuplicate: true)
       }
-      return SlabLoader.Need(position: position, source: plan[first], isDuplicate: false)
+      let resident = isWhole ? residents.last { $0.slab.holds(chunk) } : nil
+      let twin = resident.map { SlabLoader.Twin(position: first, slab: $0) }
+      if target.isReadable, twin != nil || isWritten(chunk) || plan[first] == .inPlace {
+        return SlabLoader.Need(
+          position: position, source: .target(offset: chunk.lowerBound), isDuplicate: true, twin: twin)
+      }
+      return SlabLoader.Need(position: position, source: plan[first], twin: twin)
     case .target(let offset) where isEndangered(offset, position, region):
       // Writes that are under way may reach it before the worker does.
       try keep(position, at: offset)
-      return SlabLoader.Need(position: position, source: plan[position], isDuplicate: false)
+      return SlabLoader.Need(position: position, source: plan[position])
     default:
-      return SlabLoader.Need(position: position, source: source, isDuplicate: false)
+      return SlabLoader.Need(position: position, source: source)
     }
   }
 

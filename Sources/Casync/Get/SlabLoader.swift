@@ -27,7 +27,33 @@ final class SlabLoader: Sendable {
     let position: Int
     let source: ChunkSource
     /// The source is where the same chunk was written before.
-    let isDuplicate: Bool
+    var isDuplicate = false
+    /// The same chunk in an earlier slab; when that has left memory, `source` has it.
+    var twin: Twin?
+  }
+
+  /// A chunk that stands at an earlier position, in a slab that is loaded or written right now.
+  struct Twin: Sendable {
+    let position: Int
+    let slab: ResidentSlab
+  }
+
+  /// A slab that was handed to the workers, until it is written.
+  final class ResidentSlab: Sendable {
+    let slab: Slab
+    private let job: Mutex<Job<Loaded>?>
+
+    init(_ slab: Slab, _ job: Job<Loaded>) {
+      self.slab = slab
+      self.job = Mutex(job)
+    }
+
+    /// It was written: its memory is free as soon as nobody copies from it.
+    func release() { job.withLock { $0 = nil } }
+
+    /// What was loaded; `nil` when it was released. Blocks until it is there: workers take slabs in order, so
+    /// another one is at it.
+    func loaded() throws -> Loaded? { try job.withLock { $0 }?.wait() }
   }
 
   /// A slab in memory.
@@ -86,7 +112,7 @@ final class SlabLoader: Sendable {
   func request(_ needs: [Need]) -> RequestedChunks {
     fetcher.request(
       needs.compactMap { need in
-        guard need.source == .fetch, !old.hasChunk(need.position) else { return nil }
+        guard need.source == .fetch, need.twin == nil, !old.hasChunk(need.position) else { return nil }
         return (index.id(of: need.position), index.length(of: need.position))
       })
   }
@@ -102,9 +128,15 @@ final class SlabLoader: Sendable {
     var loaded = Loaded(slab: slab, window: window)
     var pending = [Pending]()
     var repeats = [(first: Int, position: Int)]()
+    var twins = [(need: Need, twin: Twin)]()
     var next = 0
     while next < needs.count {
       let need = needs[next]
+      if let twin = need.twin {
+        twins.append((need, twin))
+        next += 1
+        continue
+      }
       let chunk = index.range(of: need.position)
       let part = chunk.intersection(slab.range)
       switch need.source.kind {
@@ -125,8 +157,16 @@ final class SlabLoader: Sendable {
       }
     }
     if slab.range.upperBound > index.size { try readOld(index.size..<slab.range.upperBound, into: window) }
+    // Last: by now the earlier slabs are there, most likely.
+    for (need, twin) in twins {
+      if let earlier = try twin.slab.loaded() {
+        copy(twin.position, of: earlier.window, to: need.position, &loaded)
+      } else {
+        pending.append(try get(need, window, requested, context))
+      }
+    }
     try verify(pending, &loaded, context)
-    for (first, position) in repeats { copy(first, to: position, &loaded) }
+    for (first, position) in repeats { copy(first, of: window, to: position, &loaded) }
     return loaded
   }
 
@@ -158,8 +198,7 @@ final class SlabLoader: Sendable {
     else {
       pending.append(
         try get(
-          Need(position: needs[needs.startIndex].position, source: .fetch, isDuplicate: false),
-          window, .none, context))
+          Need(position: needs[needs.startIndex].position, source: .fetch), window, .none, context))
       return 1
     }
     for need in run {
@@ -221,12 +260,12 @@ final class SlabLoader: Sendable {
     }
   }
 
-  /// A chunk that stands twice in the slab, verified where it stands first.
-  private func copy(_ first: Int, to position: Int, _ loaded: inout Loaded) {
+  /// A chunk that stands in memory twice, verified where it stands first.
+  private func copy(_ first: Int, of source: Window, to position: Int, _ loaded: inout Loaded) {
     let window = loaded.window
     let chunk = index.range(of: position)
     window.buffer.copy(
-      window.place(index.range(of: first)), of: window.buffer, to: window.place(chunk).lowerBound)
+      source.place(index.range(of: first)), of: source.buffer, to: window.place(chunk).lowerBound)
     loaded.shares[Source.duplicate.rawValue].chunks += 1
     loaded.shares[Source.duplicate.rawValue].bytes += chunk.length
   }

@@ -13,9 +13,9 @@ struct Slab: Sendable {
   /// The last block ends after `range`: it is written with the slab that follows.
   let isContinued: Bool
 
-  /// Whether both chunks lie wholly inside.
-  func holds(_ a: Range<UInt64>, _ b: Range<UInt64>) -> Bool {
-    [a, b].allSatisfy { range.lowerBound <= $0.lowerBound && $0.upperBound <= range.upperBound }
+  /// Whether a chunk lies wholly inside.
+  func holds(_ chunk: Range<UInt64>) -> Bool {
+    range.lowerBound <= chunk.lowerBound && chunk.upperBound <= range.upperBound
   }
 }
 
@@ -42,8 +42,8 @@ enum Step {
 /// is written holds besides new bytes, the slab takes from the target. Zeros and chunks in place that are
 /// shorter than that is worth are filled like data.
 struct Steps: IteratorProtocol {
-  /// Bytes in a slab; one chunk may be longer.
-  static let slabLength = 1 << 20
+  /// Bytes in a slab; one chunk may be longer. With the blocks at either end its memory is one huge page.
+  static let slabLength = (2 << 20) - 4 * Buffer.alignment
   /// Bytes that are cloned in one go; a shorter run than `shortestClone` is copied.
   private static let longestClone: UInt64 = 16 << 20
   private static let shortestClone: UInt64 = 64 << 10

@@ -140,7 +140,7 @@ extension Target {
   /// Pieces in which the device gets its zeros.
   private static let zeroPiece: UInt64 = 32 << 20
   /// Pieces in which it gets its data.
-  private static let writePiece = 1 << 20
+  private static let writePiece = 2 << 20
 
   /// Whether anything was written.
   var wasWritten: Bool { changed.load(ordering: .relaxed) }
