@@ -10,15 +10,20 @@ package final class File: Sendable {
   let descriptor: Int32
   /// The descriptor, for libraries that are handed one.
   package var number: Int32 { descriptor }
-  /// The path it was opened by, for messages.
-  package let path: String
+  /// The directory it was opened below, and its name there; else the whole path.
+  private let directory: String?
+  private let name: String
   private let owned: Bool
 
-  private init(descriptor: Int32, path: String, owned: Bool) {
+  private init(descriptor: Int32, below directory: String? = nil, path: String, owned: Bool) {
     self.descriptor = descriptor
-    self.path = path
+    self.directory = directory
+    self.name = path
     self.owned = owned
   }
+
+  /// The path it was opened by, for messages.
+  package var path: String { directory.map { "\($0)/\(name)" } ?? name }
 
   /// Takes over an open descriptor.
   convenience init(adopting descriptor: Int32, path: String) {
@@ -68,7 +73,7 @@ package final class File: Sendable {
       unsafe casync_openat(self.descriptor, name, flags.rawValue | O_CLOEXEC, mode)
     }
     guard descriptor >= 0 else { throw SystemError("open", "\(path)/\(name)", errno: number) }
-    return File(descriptor: descriptor, path: "\(path)/\(name)", owned: true)
+    return File(descriptor: descriptor, below: path, path: name, owned: true)
   }
 }
 

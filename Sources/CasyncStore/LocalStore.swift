@@ -46,10 +46,11 @@ package final class LocalStore: ChunkStore {
     return try LocalStore(path, suffix: suffix)
   }
 
-  /// The name of a chunk's file below the store, without suffix.
-  static func name(of id: ChunkID) -> String {
+  /// The name of a chunk's file below the store.
+  static func name(of id: ChunkID, suffix: String = "") -> String {
     let hex = id.hex
-    return "\(hex.prefix(4))/\(hex)"
+    // Of bytes: to count four characters takes as long as the rest.
+    return String(Substring(hex.utf8.prefix(4))) + "/" + hex + suffix
   }
 
   /// The chunk's file; `nil` when it is missing. A file of 0 bytes, what a power cut may leave of another
@@ -136,7 +137,8 @@ extension LocalStore {
   /// The file that holds a form of the chunk; `nil` when there is none, or a symbolic link.
   private func open(_ id: ChunkID, _ form: Form) throws -> File? {
     do {
-      return try directory.open(below: Self.name(of: id) + (form == .compressed ? suffix : ""), .noFollow)
+      let name = Self.name(of: id, suffix: form == .compressed ? suffix : "")
+      return try directory.open(below: name, .noFollow)
     } catch let error as SystemError where error.isNotFound || error.number == ELOOP {
       return nil
     }
