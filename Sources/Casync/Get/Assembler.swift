@@ -13,6 +13,9 @@ import Synchronization
 struct Assembler {
   /// Slabs that may be in memory, fewer where they are long.
   private var depth: Int { max(2, min(12, (24 << 20) / loader.slabCapacity)) }
+  /// How many of them may be handed to the writers: when the medium is slow the others are still loaded, when it
+  /// is fast it has its next piece at once.
+  private var writingDepth: Int { max(1, depth / 3) }
 
   let target: Target
   let old: OldContent
@@ -77,7 +80,7 @@ struct Assembler {
 
     while true {
       try progress.cancellation.check()
-      while let first = writing.first, first.job.isFinished || inMemory >= depth {
+      while let first = writing.first, first.job.isFinished || writing.count >= writingDepth {
         _ = writing.popFirst()
         inMemory -= 1
         try finish(first)
