@@ -13,13 +13,18 @@ package final class WorkerPool<Context>: Sendable {
   }
 
   private let queue = Monitor(Queue())
+  /// How many jobs have ended.
+  private let ended = Monitor(0)
   private let threads: Threads
 
   private init(count: Int, context: @escaping @Sendable () -> Context) {
-    let queue = queue
+    let (queue, ended) = (queue, ended)
     threads = Threads(count: count) {
       let context = context()
-      while let job = Self.next(queue) { job(context) }
+      while let job = Self.next(queue) {
+        job(context)
+        ended.withLock { $0 += 1 }
+      }
     }
   }
 
@@ -52,6 +57,12 @@ package final class WorkerPool<Context>: Sendable {
       queue.jobs.append { context in job.finish(Result { try body(context) }) }
     }
     return job
+  }
+
+  /// Waits until `condition` holds, which is asked now and whenever a job has ended. Blocks.
+  package func wait(until condition: () -> Bool) {
+    var seen = ended.withLock { $0 }
+    while !condition() { seen = ended.wait { $0 == seen ? nil : $0 } }
   }
 
   private static func next(_ queue: Monitor<Queue>) -> (@Sendable (Context) -> Void)? {

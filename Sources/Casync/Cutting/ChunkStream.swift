@@ -84,7 +84,8 @@ struct ChunkStream {
       } else if works.isEmpty, scans.isEmpty {
         lease = buffers.waitForOne()
       } else {
-        if works.isEmpty { try joinNext() } else { try finishNext() }
+        // Whichever is first: a scan whose batches wait to be worked on, or a batch whose memory is wanted.
+        pool.wait(until: { scans.first?.scan.isFinished ?? false || works.first?.isFinished ?? false })
         continue
       }
       guard let piece = try reader.next(into: PieceBuffer(lease, headroom: headroom)) else { break }
