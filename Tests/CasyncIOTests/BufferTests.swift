@@ -14,6 +14,20 @@ struct BufferTests {
     #expect(address % Buffer.alignment == 0)
   }
 
+  @Test(
+    "one that holds a huge page starts at one, and all of it can be written",
+    arguments: [2 << 20, (2 << 20) + 1, (4 << 20) + 8192])
+  func huge(count: Int) {
+    let buffer = Buffer(count: count)
+    let bytes = buffer.bytes
+    // SAFETY: only the address is looked at.
+    let address = unsafe bytes.withUnsafeBytes { Int(bitPattern: $0.baseAddress) }
+    #expect(address % (2 << 20) == 0)
+    buffer.write(in: count - 1..<count) { $0.storeBytes(of: 7, toByteOffset: 0, as: UInt8.self) }
+    #expect(contents(buffer).prefix(count - 1).allSatisfy { $0 == 0 })
+    #expect(contents(buffer).last == 7)
+  }
+
   @Test("a buffer of no bytes is allowed")
   func empty() {
     let buffer = Buffer(count: 0)

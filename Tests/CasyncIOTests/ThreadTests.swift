@@ -83,6 +83,22 @@ struct WorkerPoolTests {
     let used = Monitor(0)
   }
 
+  @Test("one can wait for whichever job ends first")
+  func either() throws {
+    try WorkerPool.with(count: 2, context: {}) { pool in
+      let gate = Monitor(false)
+      let slow = pool.submit { _ in gate.wait { $0 ? () : nil } }
+      let quick = pool.submit { _ in 1 }
+      pool.wait { slow.isFinished || quick.isFinished }
+      #expect(!slow.isFinished)
+      #expect(quick.isFinished)
+      gate.withLock { $0 = true }
+      pool.wait { slow.isFinished }
+      // Of what holds already nobody waits for a job to end.
+      pool.wait { true }
+    }
+  }
+
   @Test("each job gives its own result, whichever thread ran it", arguments: [1, 2, 7])
   func results(count: Int) throws {
     let numbers = try WorkerPool.with(count: count, context: {}) { pool in

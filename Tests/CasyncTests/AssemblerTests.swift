@@ -98,7 +98,7 @@ struct AssemblerTests {
     arguments: [1, 512, 4096], Generator.seeds(6))
   func random(blockSize: Int, seed: UInt64) throws {
     var generator = Generator(seed: seed)
-    let size = Int.random(in: 100_000...3_000_000, using: &generator)
+    let size = Int.random(in: 100_000...6_000_000, using: &generator)
     var image = generator.image(size)
     let old = image + generator.bytes(8192)
     image = generator.update(image)
@@ -138,10 +138,10 @@ struct AssemblerTests {
 
   @Test(
     "content that moves, up or down, by little or much, is fetched from nowhere",
-    arguments: [1, 512, 4096], [5000, 70_000, 1_500_000, -5000, -70_000, -1_500_000])
+    arguments: [1, 512, 4096], [5000, 70_000, 3_000_000, -5000, -70_000, -3_000_000])
   func moves(blockSize: Int, shift: Int) throws {
     var generator = Generator(seed: UInt64(blockSize))
-    let body = generator.bytes(3_000_000)
+    let body = generator.bytes(6_000_000)
     let gap = generator.bytes(abs(shift))
     let old = (shift > 0 ? body + gap : gap + body) + generator.bytes(8192)
     let new = shift > 0 ? gap + body : body + gap

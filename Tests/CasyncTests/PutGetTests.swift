@@ -252,16 +252,18 @@ struct GetSourceTests {
     #expect(try scratch.bytes("b") == image)
   }
 
-  @Test("chunks that stand in the image twice are fetched once")
-  func duplicates() throws {
+  @Test(
+    "chunks that stand in the image more than once are fetched once, be they in one slab, in slabs in memory, or far away",
+    arguments: [400_000, 1_500_000, 30_000_000])
+  func duplicates(length: Int) throws {
     let scratch = try Scratch(.memory)
     var generator = Generator(seed: 7)
-    let half = generator.bytes(400_000)
-    let put = try scratch.put(half + half + half)
+    let part = generator.bytes(length)
+    let put = try scratch.put(part + part + part)
     let get = try scratch.get(to: "target")
-    #expect(try scratch.bytes("target") == half + half + half)
+    #expect(try scratch.bytes("target") == part + part + part)
     #expect(get.share(of: .store).chunks == put.newChunks)
-    #expect(get.share(of: .duplicate).bytes > 500_000)
+    #expect(get.share(of: .duplicate).bytes > length)
     #expect(get.fetchedBytes == put.storedBytes)
   }
 
