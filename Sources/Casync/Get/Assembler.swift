@@ -11,8 +11,8 @@ import Synchronization
 /// The calling thread keeps the order; the number of slabs in memory bounds how far loading runs ahead of
 /// writing, which is less than 64 MiB: a later run can rely on it when it looks for what is done.
 struct Assembler {
-  /// Slabs that may be in memory, fewer where they are long.
-  private var depth: Int { max(2, min(12, (24 << 20) / loader.slabCapacity)) }
+  /// Slabs that may be in memory, fewer where they are long, or go to somebody who has memory of its own.
+  private var depth: Int { max(2, (target.kind == .stream ? 12 << 20 : 24 << 20) / loader.slabCapacity) }
   /// How many of them may be handed to the writers: when the medium is slow the others are still loaded, when it
   /// is fast it has its next piece at once.
   private var writingDepth: Int { max(1, depth / 3) }

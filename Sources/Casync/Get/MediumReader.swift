@@ -6,6 +6,9 @@ import CasyncIO
 ///
 /// Used before writing, to find what is in place, and after it, to read back what was written.
 struct MediumReader {
+  /// Bytes that are read in one go; one chunk may be longer. Reading back happens beside slabs in memory.
+  private static let runLength = 1 << 20
+
   let index: Index
   let target: Target
   let cancellation: Cancellation
@@ -23,10 +26,10 @@ struct MediumReader {
     self.zeros = zeros
     self.workers = workers
     self.cancellation = cancellation
-    let slab = max(Steps.slabLength, index.chunker.maximumChunk)
+    let longest = max(Self.runLength, index.chunker.maximumChunk)
     buffers = BufferPool(
-      bufferLength: slab + 4 * max(Int(target.blockSize), Buffer.alignment),
-      capacity: max(2, min(8, (24 << 20) / slab)))
+      bufferLength: longest + 4 * max(Int(target.blockSize), Buffer.alignment),
+      capacity: max(2, min(8, (24 << 20) / longest)))
   }
 
   /// Reads the chunks at `positions` and tells of each whether it stands on the medium.
@@ -49,7 +52,7 @@ struct MediumReader {
       }
       let start = index.start(of: first)
       var last = first
-      while last + 1 < positions.upperBound, index.end(of: last + 1) - start <= UInt64(Steps.slabLength) {
+      while last + 1 < positions.upperBound, index.end(of: last + 1) - start <= UInt64(Self.runLength) {
         last += 1
       }
       let run = first..<last + 1
