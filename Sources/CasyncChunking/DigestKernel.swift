@@ -46,24 +46,26 @@ package enum DigestKernel: CaseIterable, Sendable {
   /// - Parameter messages: how many messages of the longest one's length the batch amounts to.
   static func fastest(_ algorithm: DigestAlgorithm, _ tier: CPUTier, messages: Double) -> DigestKernel? {
     guard tier != .portable else { return nil }
+    let interleaved = algorithm == .sha256 && CPUTier.hasSHA ? sha256Interleaved : nil
+    guard messages >= leastBusyLanes else { return interleaved }
     let isWide = tier == .avx512
     switch algorithm {
     case .sha256:
-      let lanes: DigestKernel = isWide ? .sha256Wide : .sha256Narrow
-      guard CPUTier.hasSHA else { return messages >= leastBusyLanes ? lanes : nil }
+      let lanes = isWide ? sha256Wide : sha256Narrow
+      guard let interleaved else { return lanes }
       let busy = min(messages, isWide ? 16 : 8)
-      return busy >= (isWide ? leastBusyWideLanes : leastBusyNarrowLanes) ? lanes : .sha256Interleaved
+      return busy >= (isWide ? leastBusyWideLanes : leastBusyNarrowLanes) ? lanes : interleaved
     case .sha512_256:
-      return messages >= leastBusyLanes ? isWide ? .sha512_256Wide : .sha512_256Narrow : nil
+      return isWide ? .sha512_256Wide : .sha512_256Narrow
     }
   }
 
   // A lane alone is slower than libcrypto: below so many that are busy nothing is won.
   private static let leastBusyLanes = 2.5
 
-  // From how many busy lanes on SHA-256 is faster there than on the SHA extensions. CPUs differ in it by a
-  // factor of three: where the extensions are slow (Ice Lake) six lanes of AVX-512 do, where they are fast
-  // sixteen do not. So both are timed, once.
+  // From how many busy lanes on SHA-256 is faster there than on the SHA extensions. CPUs differ: three messages
+  // on the extensions are no faster than one on Ice Lake, where six lanes of AVX-512 are, and twice as fast on
+  // later ones. So both are timed, once.
   private static let leastBusyWideLanes = 16 * sha256Wide.time(besides: .sha256Interleaved)
   private static let leastBusyNarrowLanes = 8 * sha256Narrow.time(besides: .sha256Interleaved)
 
