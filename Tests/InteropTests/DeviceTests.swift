@@ -181,7 +181,7 @@ extension SystemTests {
       #expect(try Tool.isSame(images.new, b))
     }
 
-    @Test("finds by reading back that a write was lost", arguments: [2, 10, 20])
+    @Test("finds by reading back that a write was lost", arguments: [2, 5, 10])
     func lostWrite(number: Int) throws {
       let faults = try Faults(scratch)
       let device = try scratch.loop(size: Published.sliceLength)
