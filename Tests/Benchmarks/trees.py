@@ -28,6 +28,7 @@ class Trees:
             run(program, "make", f"--store={place / store}", place / "new.caidx", place / "new")
         run(self.ours, "make", place / "new.catar", place / "new")
         self.digest = output(self.ours, "digest", place / "new")
+        self.bench.inputs = [place]
         return place
 
     def make(self, program):
