@@ -71,6 +71,9 @@ static inline int advance(struct lanes* lanes, struct lane* lane, size_t blocks)
   return 0;
 }
 
+// `blocks` blocks of a message in each lane.
+typedef void compress_lanes(void* states, const uint8_t* const* messages, size_t blocks);
+
 // A digest whose lanes are the lanes of vectors, with what it keeps of them in `states`.
 struct vector_digest {
   // Bytes of a block.
@@ -78,8 +81,8 @@ struct vector_digest {
   // The number of lanes.
   int width;
   void (*start)(void* states, int lane);
-  // `blocks` blocks of a message in each lane, or of the message in one of them.
-  void (*compress)(void* states, const uint8_t* const* messages, size_t blocks);
+  compress_lanes* compress;
+  // `blocks` blocks of the message in one lane.
   void (*compress_one)(void* states, int lane, const uint8_t* message, size_t blocks);
   void (*store)(const void* states, int lane, uint8_t* digest);
 };

@@ -5,8 +5,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include "lanes.h"
-
 static const uint32_t k[64] __attribute__((aligned(16))) = {
     0x428a2f98, 0x71374491, 0xb5c0fbcf, 0xe9b5dba5, 0x3956c25b, 0x59f111f1, 0x923f82a4, 0xab1c5ed5,
     0xd807aa98, 0x12835b01, 0x243185be, 0x550c7dc3, 0x72be5d74, 0x80deb1fe, 0x9bdc06a7, 0xc19bf174,
@@ -19,16 +17,19 @@ static const uint32_t k[64] __attribute__((aligned(16))) = {
 };
 
 // FIPS 180-4, 5.3.3.
-static const uint32_t first[8] = {
+static const uint32_t initial[8] = {
     0x6a09e667, 0xbb67ae85, 0x3c6ef372, 0xa54ff53a, 0x510e527f, 0x9b05688c, 0x1f83d9ab, 0x5be0cd19,
 };
 
-static void store_words(const uint32_t* words, uint8_t* digest) {
-  for (int i = 0; i < 8; i++) {
-    const uint32_t word = __builtin_bswap32(words[i]);
-    memcpy(digest + 4 * i, &word, 4);
-  }
-}
+#define WORD uint32_t
+#define SWAP __builtin_bswap32
+#define MOST 16
+#define COUNT 64
+#define LARGE0 2, 13, 22
+#define LARGE1 6, 11, 25
+#define SMALL0 7, 18, 3
+#define SMALL1 17, 19, 10
+#include "sha2.h"
 
 // MARK: The SHA extensions
 
@@ -42,13 +43,13 @@ struct state {
   __m128i abef, cdgh;
 };
 
-static const struct state initial = {
+static const struct state packed_initial = {
     {(long long)0x510e527f9b05688cULL, (long long)0x6a09e667bb67ae85ULL},
     {(long long)0x1f83d9ab5be0cd19ULL, (long long)0x3c6ef372a54ff53aULL},
 };
 
 // `blocks` blocks of `count` messages (a constant, so that all loops unroll).
-__attribute__((target(SHA))) static inline __attribute__((always_inline)) void compress(
+__attribute__((target(SHA))) static inline __attribute__((always_inline)) void interleaved(
     const int count, struct state* const* states, const uint8_t* const* messages, size_t blocks) {
   const __m128i swap = _mm_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203);
   struct state s[LANES];
@@ -91,29 +92,31 @@ __attribute__((target(SHA))) static inline __attribute__((always_inline)) void c
 
 typedef void kernel(struct state* const* states, const uint8_t* const* messages, size_t blocks);
 
-__attribute__((target(SHA))) static void compress1(struct state* const* s, const uint8_t* const* m,
+__attribute__((target(SHA))) static void interleaved1(struct state* const* s, const uint8_t* const* m,
                                                    size_t blocks) {
-  compress(1, s, m, blocks);
+  interleaved(1, s, m, blocks);
 }
-__attribute__((target(SHA))) static void compress2(struct state* const* s, const uint8_t* const* m,
+__attribute__((target(SHA))) static void interleaved2(struct state* const* s, const uint8_t* const* m,
                                                    size_t blocks) {
-  compress(2, s, m, blocks);
+  interleaved(2, s, m, blocks);
 }
-__attribute__((target(SHA))) static void compress3(struct state* const* s, const uint8_t* const* m,
+__attribute__((target(SHA))) static void interleaved3(struct state* const* s, const uint8_t* const* m,
                                                    size_t blocks) {
-  compress(3, s, m, blocks);
+  interleaved(3, s, m, blocks);
 }
 
-static void store_digest(const struct state* s, uint8_t* digest) {
+static void store_packed(const struct state* s, uint8_t* digest) {
   uint32_t abef[4], cdgh[4];
   memcpy(abef, &s->abef, sizeof abef);
   memcpy(cdgh, &s->cdgh, sizeof cdgh);
   const uint32_t words[8] = {abef[3], abef[2], cdgh[3], cdgh[2], abef[1], abef[0], cdgh[1], cdgh[0]};
-  store_words(words, digest);
+  struct states states;
+  for (int i = 0; i < 8; i++) states.word[i][0] = words[i];
+  store_digest(&states, 0, digest);
 }
 
 void ck_sha256_sha(const struct ck_job* jobs, size_t count) {
-  static kernel* const kernels[LANES] = {compress1, compress2, compress3};
+  static kernel* const kernels[LANES] = {interleaved1, interleaved2, interleaved3};
   struct lanes lanes = {.next = jobs, .end = jobs + count, .block = 64};
   struct state states[LANES];
   // Busy lanes are the first ones: as they end, fewer go on.
@@ -123,7 +126,7 @@ void ck_sha256_sha(const struct ck_job* jobs, size_t count) {
   while (busy < LANES && take_job(&lanes, &lanes.lane[busy])) {
     lane[busy] = &lanes.lane[busy];
     state[busy] = &states[busy];
-    *state[busy++] = initial;
+    *state[busy++] = packed_initial;
   }
   while (busy > 0) {
     const uint8_t* at[LANES];
@@ -135,9 +138,9 @@ void ck_sha256_sha(const struct ck_job* jobs, size_t count) {
     kernels[busy - 1](state, at, blocks);
     for (int i = busy - 1; i >= 0; i--) {
       if (!advance(&lanes, lane[i], blocks)) continue;
-      store_digest(state[i], lane[i]->digest);
+      store_packed(state[i], lane[i]->digest);
       if (take_job(&lanes, lane[i])) {
-        *state[i] = initial;
+        *state[i] = packed_initial;
       } else {
         busy--;
         lane[i] = lane[busy];
@@ -147,48 +150,7 @@ void ck_sha256_sha(const struct ck_job* jobs, size_t count) {
   }
 }
 
-// MARK: A message in each lane
-
-// Word i of the state of every lane.
-struct states {
-  uint32_t word[8][16] __attribute__((aligned(64)));
-};
-
-#define PASTE(a, b) a##b
-#define JOIN(a, b) PASTE(a, b)
-#define WORD uint32_t
-#define COUNT 64
-#define LARGE0 2, 13, 22
-#define LARGE1 6, 11, 25
-#define SMALL0 7, 18, 3
-#define SMALL1 17, 19, 10
-
-// One lane, for the end when the others have run out of messages.
-
-#define V uint32_t
-#define TARGET __attribute__((always_inline))
-#define ROUNDS rounds1
-#include "sha2_rounds.h"
-#undef V
-#undef TARGET
-#undef ROUNDS
-
-static void compress_one(void* all, int lane, const uint8_t* message, size_t blocks) {
-  struct states* states = all;
-  uint32_t s[8];
-  for (int i = 0; i < 8; i++) s[i] = states->word[i][lane];
-  for (; blocks != 0; blocks--, message += 64) {
-    uint32_t w[16], before[8];
-    memcpy(w, message, sizeof w);
-    memcpy(before, s, sizeof s);
-    for (int i = 0; i < 16; i++) w[i] = __builtin_bswap32(w[i]);
-    rounds1(s, w);
-    for (int i = 0; i < 8; i++) s[i] += before[i];
-  }
-  for (int i = 0; i < 8; i++) states->word[i][lane] = s[i];
-}
-
-// AVX2, eight lanes
+// MARK: AVX2, eight lanes
 
 #define NARROW __attribute__((target("avx2")))
 
@@ -198,12 +160,9 @@ typedef uint32_t words8 __attribute__((vector_size(32)));
 #define TARGET NARROW __attribute__((always_inline))
 #define ROUNDS rounds8
 #include "sha2_rounds.h"
-#undef V
-#undef TARGET
-#undef ROUNDS
 
 // Words from to from + 7 of eight messages, word by word.
-NARROW static inline void load8(const uint8_t* const* at, int from, words8* w) {
+NARROW static inline void load8_half(const uint8_t* const* at, int from, words8* w) {
   const __m256i swap =
       _mm256_set_epi64x(0x0c0d0e0f08090a0b, 0x0405060700010203, 0x0c0d0e0f08090a0b, 0x0405060700010203);
   __m256i row[8], pair[8];
@@ -226,25 +185,13 @@ NARROW static inline void load8(const uint8_t* const* at, int from, words8* w) {
   }
 }
 
-NARROW static void compress8(void* all, const uint8_t* const* messages, size_t blocks) {
-  struct states* states = all;
-  words8 s[8];
-  const uint8_t* at[8];
-  for (int i = 0; i < 8; i++) at[i] = messages[i];
-  for (int i = 0; i < 8; i++) s[i] = *(const words8*)states->word[i];
-  for (; blocks != 0; blocks--) {
-    words8 w[16], before[8];
-    load8(at, 0, w);
-    load8(at, 8, w + 8);
-    for (int i = 0; i < 8; i++) before[i] = s[i];
-    rounds8(s, w);
-    for (int i = 0; i < 8; i++) s[i] += before[i];
-    for (int i = 0; i < 8; i++) at[i] += 64;
-  }
-  for (int i = 0; i < 8; i++) *(words8*)states->word[i] = s[i];
+NARROW static inline void load8(const uint8_t* const* at, words8* w) {
+  for (int i = 0; i < 16; i += 8) load8_half(at, i, w + i);
 }
 
-// AVX-512, sixteen lanes
+COMPRESS(compress8, 8, words8, NARROW, load8, rounds8)
+
+// MARK: AVX-512, sixteen lanes
 
 #define WIDE __attribute__((target("avx512f,avx512bw,avx512dq,avx512vl")))
 
@@ -254,9 +201,6 @@ typedef uint32_t words16 __attribute__((vector_size(64)));
 #define TARGET WIDE __attribute__((always_inline))
 #define ROUNDS rounds16
 #include "sha2_rounds.h"
-#undef V
-#undef TARGET
-#undef ROUNDS
 
 // A block of sixteen messages, word by word.
 WIDE static inline void load16(const uint8_t* const* at, words16* w) {
@@ -286,46 +230,11 @@ WIDE static inline void load16(const uint8_t* const* at, words16* w) {
   }
 }
 
-WIDE static void compress16(void* all, const uint8_t* const* messages, size_t blocks) {
-  struct states* states = all;
-  words16 s[8];
-  const uint8_t* at[16];
-  for (int i = 0; i < 16; i++) at[i] = messages[i];
-  for (int i = 0; i < 8; i++) s[i] = *(const words16*)states->word[i];
-  for (; blocks != 0; blocks--) {
-    words16 w[16], before[8];
-    load16(at, w);
-    for (int i = 0; i < 8; i++) before[i] = s[i];
-    rounds16(s, w);
-    for (int i = 0; i < 8; i++) s[i] += before[i];
-    for (int i = 0; i < 16; i++) at[i] += 64;
-  }
-  for (int i = 0; i < 8; i++) *(words16*)states->word[i] = s[i];
-}
+COMPRESS(compress16, 16, words16, WIDE, load16, rounds16)
 
-static void start(void* all, int lane) {
-  struct states* states = all;
-  for (int i = 0; i < 8; i++) states->word[i][lane] = first[i];
-}
+void ck_sha256_avx2(const struct ck_job* jobs, size_t count) { run(jobs, count, 8, compress8); }
 
-static void store_lane(const void* all, int lane, uint8_t* digest) {
-  const struct states* states = all;
-  uint32_t words[8];
-  for (int i = 0; i < 8; i++) words[i] = states->word[i][lane];
-  store_words(words, digest);
-}
-
-void ck_sha256_avx2(const struct ck_job* jobs, size_t count) {
-  static const struct vector_digest digest = {64, 8, start, compress8, compress_one, store_lane};
-  struct states states;
-  run_jobs(&digest, &states, jobs, count);
-}
-
-void ck_sha256_avx512(const struct ck_job* jobs, size_t count) {
-  static const struct vector_digest digest = {64, 16, start, compress16, compress_one, store_lane};
-  struct states states;
-  run_jobs(&digest, &states, jobs, count);
-}
+void ck_sha256_avx512(const struct ck_job* jobs, size_t count) { run(jobs, count, 16, compress16); }
 
 #else
 

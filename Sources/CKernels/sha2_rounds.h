@@ -1,8 +1,7 @@
 // The rounds of one block of SHA-256 or SHA-512 (FIPS 180-4, 6.2.2 and 6.4.2). Included once for each width,
 // with V a word or a vector of words, one a lane, TARGET the attributes of a function for it, and ROUNDS the
 // function's name: it takes the state, which it leaves without the addition at the end, and the block's 16
-// words, which it uses up. Of the algorithm it takes WORD, a word; COUNT, the number of rounds; the constants k;
-// and LARGE0, LARGE1, SMALL0 and SMALL1, by how much its four functions rotate and shift (4.1.2 and 4.1.3).
+// words, which it uses up. Of the algorithm it takes what sha2.h names.
 
 TARGET static inline V JOIN(ROUNDS, _rotate)(V x, int count) {
   return x >> count | x << (8 * (int)sizeof(WORD) - count);
@@ -38,3 +37,7 @@ TARGET static inline void ROUNDS(V* restrict s, V* restrict w) {
     }
   }
 }
+
+#undef V
+#undef TARGET
+#undef ROUNDS

@@ -4,8 +4,6 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-#include "lanes.h"
-
 static const uint64_t k[80] = {
     0x428a2f98d728ae22, 0x7137449123ef65cd, 0xb5c0fbcfec4d3b2f, 0xe9b5dba58189dbbc, 0x3956c25bf348b538,
     0x59f111f1b605d019, 0x923f82a4af194f9b, 0xab1c5ed5da6d8118, 0xd807aa98a3030242, 0x12835b0145706fbe,
@@ -31,44 +29,15 @@ static const uint64_t initial[8] = {
     0x96283ee2a88effe3, 0xbe5e1e2553863992, 0x2b0199fc2c85b8aa, 0x0eb72ddc81c52ca2,
 };
 
-// Word i of the state of every lane.
-struct states {
-  uint64_t word[8][8] __attribute__((aligned(64)));
-};
-
-#define PASTE(a, b) a##b
-#define JOIN(a, b) PASTE(a, b)
 #define WORD uint64_t
+#define SWAP __builtin_bswap64
+#define MOST 8
 #define COUNT 80
 #define LARGE0 28, 34, 39
 #define LARGE1 14, 18, 41
 #define SMALL0 1, 8, 7
 #define SMALL1 19, 61, 6
-
-// MARK: One lane, for the end when the others have run out of messages.
-
-#define V uint64_t
-#define TARGET __attribute__((always_inline))
-#define ROUNDS rounds1
-#include "sha2_rounds.h"
-#undef V
-#undef TARGET
-#undef ROUNDS
-
-static void compress1(void* all, int lane, const uint8_t* message, size_t blocks) {
-  struct states* states = all;
-  uint64_t s[8];
-  for (int i = 0; i < 8; i++) s[i] = states->word[i][lane];
-  for (; blocks != 0; blocks--, message += 128) {
-    uint64_t w[16], before[8];
-    memcpy(w, message, sizeof w);
-    memcpy(before, s, sizeof s);
-    for (int i = 0; i < 16; i++) w[i] = __builtin_bswap64(w[i]);
-    rounds1(s, w);
-    for (int i = 0; i < 8; i++) s[i] += before[i];
-  }
-  for (int i = 0; i < 8; i++) states->word[i][lane] = s[i];
-}
+#include "sha2.h"
 
 // MARK: AVX2, four lanes
 
@@ -80,12 +49,9 @@ typedef uint64_t words4 __attribute__((vector_size(32)));
 #define TARGET NARROW __attribute__((always_inline))
 #define ROUNDS rounds4
 #include "sha2_rounds.h"
-#undef V
-#undef TARGET
-#undef ROUNDS
 
 // Words first to first + 3 of four messages, word by word.
-NARROW static inline void load4(const uint8_t* const* at, int first, words4* w) {
+NARROW static inline void load4_quarter(const uint8_t* const* at, int first, words4* w) {
   const __m256i swap =
       _mm256_set_epi64x(0x08090a0b0c0d0e0f, 0x0001020304050607, 0x08090a0b0c0d0e0f, 0x0001020304050607);
   __m256i row[4];
@@ -100,22 +66,11 @@ NARROW static inline void load4(const uint8_t* const* at, int first, words4* w) 
   w[3] = (words4)_mm256_permute2x128_si256(high01, high23, 0x31);
 }
 
-NARROW static void compress4(void* all, const uint8_t* const* messages, size_t blocks) {
-  struct states* states = all;
-  words4 s[8];
-  const uint8_t* at[4];
-  for (int i = 0; i < 4; i++) at[i] = messages[i];
-  for (int i = 0; i < 8; i++) s[i] = *(const words4*)states->word[i];
-  for (; blocks != 0; blocks--) {
-    words4 w[16], before[8];
-    for (int i = 0; i < 16; i += 4) load4(at, i, w + i);
-    for (int i = 0; i < 8; i++) before[i] = s[i];
-    rounds4(s, w);
-    for (int i = 0; i < 8; i++) s[i] += before[i];
-    for (int i = 0; i < 4; i++) at[i] += 128;
-  }
-  for (int i = 0; i < 8; i++) *(words4*)states->word[i] = s[i];
+NARROW static inline void load4(const uint8_t* const* at, words4* w) {
+  for (int i = 0; i < 16; i += 4) load4_quarter(at, i, w + i);
 }
+
+COMPRESS(compress4, 4, words4, NARROW, load4, rounds4)
 
 // MARK: AVX-512, eight lanes
 
@@ -127,12 +82,9 @@ typedef uint64_t words8 __attribute__((vector_size(64)));
 #define TARGET WIDE __attribute__((always_inline))
 #define ROUNDS rounds8
 #include "sha2_rounds.h"
-#undef V
-#undef TARGET
-#undef ROUNDS
 
 // Words first to first + 7 of eight messages, word by word.
-WIDE static inline void load8(const uint8_t* const* at, int first, words8* w) {
+WIDE static inline void load8_half(const uint8_t* const* at, int first, words8* w) {
   const __m512i swap = _mm512_broadcast_i32x4(_mm_set_epi64x(0x08090a0b0c0d0e0f, 0x0001020304050607));
   // Word pairs 01, 23, 45 and 67 of lanes i and i + 4: pairs of words, then of pairs, are transposed.
   __m512i row[8], pair[8];
@@ -154,50 +106,15 @@ WIDE static inline void load8(const uint8_t* const* at, int first, words8* w) {
   }
 }
 
-WIDE static void compress8(void* all, const uint8_t* const* messages, size_t blocks) {
-  struct states* states = all;
-  words8 s[8];
-  const uint8_t* at[8];
-  for (int i = 0; i < 8; i++) at[i] = messages[i];
-  for (int i = 0; i < 8; i++) s[i] = *(const words8*)states->word[i];
-  for (; blocks != 0; blocks--) {
-    words8 w[16], before[8];
-    load8(at, 0, w);
-    load8(at, 8, w + 8);
-    for (int i = 0; i < 8; i++) before[i] = s[i];
-    rounds8(s, w);
-    for (int i = 0; i < 8; i++) s[i] += before[i];
-    for (int i = 0; i < 8; i++) at[i] += 128;
-  }
-  for (int i = 0; i < 8; i++) *(words8*)states->word[i] = s[i];
+WIDE static inline void load8(const uint8_t* const* at, words8* w) {
+  for (int i = 0; i < 16; i += 8) load8_half(at, i, w + i);
 }
 
-// MARK: Lanes
+COMPRESS(compress8, 8, words8, WIDE, load8, rounds8)
 
-static void start(void* all, int lane) {
-  struct states* states = all;
-  for (int i = 0; i < 8; i++) states->word[i][lane] = initial[i];
-}
+void ck_sha512_256_avx2(const struct ck_job* jobs, size_t count) { run(jobs, count, 4, compress4); }
 
-static void store_digest(const void* all, int lane, uint8_t* digest) {
-  const struct states* states = all;
-  for (int i = 0; i < 4; i++) {
-    const uint64_t word = __builtin_bswap64(states->word[i][lane]);
-    memcpy(digest + 8 * i, &word, 8);
-  }
-}
-
-void ck_sha512_256_avx2(const struct ck_job* jobs, size_t count) {
-  static const struct vector_digest digest = {128, 4, start, compress4, compress1, store_digest};
-  struct states states;
-  run_jobs(&digest, &states, jobs, count);
-}
-
-void ck_sha512_256_avx512(const struct ck_job* jobs, size_t count) {
-  static const struct vector_digest digest = {128, 8, start, compress8, compress1, store_digest};
-  struct states states;
-  run_jobs(&digest, &states, jobs, count);
-}
+void ck_sha512_256_avx512(const struct ck_job* jobs, size_t count) { run(jobs, count, 8, compress8); }
 
 #else
 
