@@ -24,10 +24,17 @@ package final class Compressor {
       }
   }
 
-  /// Replaces the content of `output` by the compressed form of `bytes`: one frame, stream or member.
-  /// `output` keeps its capacity. What cannot be compressed grows a little.
-  /// - Throws: `empty` and `tooLarge` for a chunk that no reader would take, `outOfMemory`.
+  /// Replaces the content of `output`, which keeps its capacity, by the compressed form of `bytes`.
+  /// - Throws: as `compress(_:appendingTo:)`.
   package func compress(_ bytes: RawSpan, into output: inout [UInt8]) throws(CompressionError) {
+    output.removeAll(keepingCapacity: true)
+    try compress(bytes, appendingTo: &output)
+  }
+
+  /// Appends the compressed form of `bytes` to `output`: one frame, stream or member. What cannot be
+  /// compressed grows a little.
+  /// - Throws: `empty` and `tooLarge` for a chunk that no reader would take, `outOfMemory`.
+  package func compress(_ bytes: RawSpan, appendingTo output: inout [UInt8]) throws(CompressionError) {
     guard bytes.byteCount > 0 else { throw CompressionError(.empty, compression) }
     guard bytes.byteCount < Compression.sizeLimit else { throw CompressionError(.tooLarge, compression) }
     // SAFETY: the buffer is used while the span lives; the scratch buffer has the bound that the encoder asks
@@ -40,7 +47,6 @@ package final class Compressor {
       }
     }
     let count = try result.get()
-    output.removeAll(keepingCapacity: true)
     unsafe output.append(contentsOf: UnsafeRawBufferPointer(rebasing: scratch.buffer[..<count]))
   }
 

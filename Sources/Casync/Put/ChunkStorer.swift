@@ -12,6 +12,7 @@ final class ChunkStorer: Sendable {
     let compressor: Compressor
     var ids: [ChunkID] = []
     var ranges: [Range<Int>] = []
+    /// Compressed chunks, one after the other.
     var compressed: [UInt8] = []
 
     init(_ digester: Digester, _ compressor: Compressor) {
@@ -42,21 +43,26 @@ final class ChunkStorer: Sendable {
     return Context(Digester(request.digest), compressor)
   }
 
+  /// Compresses all of the batch's new chunks, then stores them: what a file system does for each file would
+  /// drive zstd's tables from the caches.
   func store(_ batch: ChunkBatch, _ context: Context) throws -> [StoredChunk] {
     context.ranges.removeAll(keepingCapacity: true)
     context.ids.removeAll(keepingCapacity: true)
+    context.compressed.removeAll(keepingCapacity: true)
     for chunk in batch.chunks { if let range = chunk.range { context.ranges.append(range) } }
-    let buffer = batch.memory?.buffer
-    if let buffer, !context.ranges.isEmpty {
+    var compressed: [Range<Int>?] = []
+    if let buffer = batch.memory?.buffer, !context.ranges.isEmpty {
       context.digester.digests(of: context.ranges, in: buffer.bytes, into: &context.ids)
+      compressed = try zip(context.ranges, writer.contains(context.ids)).map { range, isStored in
+        isStored ? nil : try compress(buffer.bytes.extracting(range), context)
+      }
     }
-    let known = try writer.contains(context.ids)
     var next = 0
     return try batch.chunks.map { chunk in
-      guard let range = chunk.range, let buffer else { return try storeZeros(chunk, context) }
+      guard chunk.range != nil else { return try storeZeros(chunk, context) }
       defer { next += 1 }
       let id = context.ids[next]
-      let stored = try known[next] ? nil : add(id, buffer.bytes.extracting(range), context)
+      let stored = try compressed[next].flatMap { try add(id, $0, context) }
       return StoredChunk(id: id, length: chunk.length, isZero: false, storedBytes: stored)
     }
   }
@@ -66,18 +72,24 @@ final class ChunkStorer: Sendable {
     var stored: Int?
     if !storedZeros.withLock({ $0.contains(id) }) {
       if try !writer.contains(id) {
-        let buffer = Buffer(count: chunk.length)
-        stored = try add(id, buffer.bytes.extracting(0..<chunk.length), context)
+        let zeros = Buffer(count: chunk.length)
+        stored = try add(id, compress(zeros.bytes.extracting(0..<chunk.length), context), context)
       }
       storedZeros.withLock { _ = $0.insert(id) }
     }
     return StoredChunk(id: id, length: chunk.length, isZero: true, storedBytes: stored)
   }
 
+  /// - Returns: where in the context's memory the compressed form is.
+  private func compress(_ bytes: RawSpan, _ context: Context) throws -> Range<Int> {
+    let start = context.compressed.count
+    try context.compressor.compress(bytes, appendingTo: &context.compressed)
+    return start..<context.compressed.count
+  }
+
   /// - Returns: the compressed length; `nil` when another worker was adding the same chunk.
-  private func add(_ id: ChunkID, _ bytes: RawSpan, _ context: Context) throws -> Int? {
-    try context.compressor.compress(bytes, into: &context.compressed)
+  private func add(_ id: ChunkID, _ range: Range<Int>, _ context: Context) throws -> Int? {
     let compressed = context.compressed
-    return try writer.add(id, compressed: compressed.rawSpan) ? compressed.count : nil
+    return try writer.add(id, compressed: compressed.rawSpan.extracting(range)) ? range.count : nil
   }
 }
