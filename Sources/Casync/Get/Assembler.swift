@@ -80,7 +80,10 @@ struct Assembler {
 
     while true {
       try progress.cancellation.check()
-      while let first = writing.first, first.job.isFinished || writing.count >= writingDepth {
+      while let first = writing.first,
+        first.job.isFinished || writing.count >= writingDepth
+          || loading.isEmpty && (waiting == nil || inMemory >= depth)
+      {
         _ = writing.popFirst()
         inMemory -= 1
         try finish(first)
@@ -91,12 +94,6 @@ struct Assembler {
         loading.append(try start(step, region))
         waiting = steps.next()
         if inMemory < depth, waiting != nil { continue }
-      }
-      if loading.isEmpty, let first = writing.popFirst() {
-        inMemory -= 1
-        try finish(first)
-        try isWritten(first.range)
-        continue
       }
       guard let next = loading.popFirst() else { break }
       writing.append(try write(next, &previous))
