@@ -94,18 +94,18 @@ package final class LocalStoreWriter: StoreWriter {
   }
 
   private func write(_ id: ChunkID, _ bytes: RawSpan) throws {
-    let name = LocalStore.name(of: id)
+    let path = "\(store.path)/\(LocalStore.name(of: id))"
     let prefix = UInt16(truncatingIfNeeded: id.words[0])
     if state.withLock({ $0.directories.insert(prefix).inserted }) {
-      try FileSystem.makeDirectory(directory(of: name))
+      try FileSystem.makeDirectory(FileSystem.parent(of: path))
     }
     let file: File
     do {
-      file = try createTemporary(name)
+      file = try createTemporary(beside: path)
     } catch let error as SystemError where error.isNotFound {
       // Another thread knows of the directory and is just making it, or a collection removed it: once more.
-      try FileSystem.makeDirectory(directory(of: name))
-      file = try createTemporary(name)
+      try FileSystem.makeDirectory(FileSystem.parent(of: path))
+      file = try createTemporary(beside: path)
     }
     do {
       try file.writeNext(bytes)
@@ -122,16 +122,11 @@ package final class LocalStoreWriter: StoreWriter {
     }
   }
 
-  private func directory(of name: String) -> String {
-    // Of bytes: to find four characters is slow.
-    "\(store.path)/\(Substring(name.utf8.prefix(4)))"
-  }
-
-  private func createTemporary(_ name: String) throws -> File {
+  private func createTemporary(beside path: String) throws -> File {
     let number = run &+ nameCount.wrappingAdd(1, ordering: .relaxed).newValue
-    let path = "\(store.path)/\(name).\(String(number, radix: 16)).tmp"
+    let temporary = "\(path).\(String(number, radix: 16)).tmp"
     do {
-      return try File.open(path, [.write, .create, .exclusive], mode: 0o444)
+      return try File.open(temporary, [.write, .create, .exclusive], mode: 0o444)
     } catch let error as SystemError {
       throw SystemError("create a file in", FileSystem.parent(of: path), errno: error.number)
     }
