@@ -86,6 +86,22 @@ struct ImageInputTests {
     let error = #expect(throws: JobError.self) { try input.read(at: 0, into: Buffer(count: 5000), 0..<5000) }
     #expect(error?.message == "\(path) became shorter while it was read")
   }
+
+  @Test("a file that was written to since it was opened is an error; one that was read is none")
+  func changes() throws {
+    let scratch = try Scratch()
+    let path = try scratch.write([UInt8](repeating: 1, count: 5000), to: "file")
+    // Long ago: the clock of a file system may not tell two moments from one another.
+    let longAgo = Date(timeIntervalSince1970: 1)
+    try FileManager.default.setAttributes([.modificationDate: longAgo], ofItemAtPath: path)
+    let input = try Self.open(path)
+    #expect(input.showsChanges)
+    _ = try input.read(at: 0, into: Buffer(count: 5000), 0..<5000)
+    try input.checkUnchanged()
+    try File.open(path, .readWrite).write(Buffer(count: 1), 0..<1, at: 7)
+    let error = #expect(throws: JobError.self) { try input.checkUnchanged() }
+    #expect(error?.message == "\(path) changed while it was read")
+  }
 }
 
 @Suite("FileSystemSize")

@@ -58,6 +58,31 @@ struct PutGetTests {
     #expect(try scratch.bytes("target") == [])
   }
 
+  @Test("an image that is written to meanwhile is refused, and gets no index; the same put may go on")
+  func writtenTo() throws {
+    let scratch = try Scratch()
+    var generator = Generator(seed: 3)
+    let image = generator.bytes(3 << 20)
+    let path = try scratch.writeSparse(image, to: "image")
+    var request = PutRequest(input: path, index: scratch("image.index"), store: scratch("store"))
+    request.chunker = .image(average: 16384)
+    let file = try File.open(path, .readWrite)
+    let end = Cancellation()
+    let error = try WorkerPool.with(count: 1, context: {}) { pool in
+      // The same byte again and again, so that no moment of the put is without.
+      let writing = pool.submit { _ in
+        while !end.isCancelled { try file.write(Buffer(count: 1), 0..<1, at: 9) }
+      }
+      let error = #expect(throws: JobError.self) { try request.run(Progress()) }
+      end.cancel()
+      try writing.wait()
+      return error
+    }
+    #expect(error?.message == "\(path) changed while it was read")
+    #expect(try scratch.names() == ["image", "store"])
+    #expect(try request.run(Progress()).size == UInt64(image.count))
+  }
+
   @Test(
     "putting the same again stores nothing new, and what changed only that", arguments: Generator.seeds(3))
   func again(seed: UInt64) throws {

@@ -22,6 +22,8 @@ final class ImageInput: @unchecked Sendable {
   /// Permission bits of what is read, for the index made of it.
   let mode: UInt32
   let isDevice: Bool
+  /// When a regular file was last written to before it was opened; `nil` for what does not tell.
+  private let modified: Int64?
 
   /// A pipe's first bytes, kept because the layout is decided from them before they are cut.
   private var head: (bytes: Buffer, count: Int)?
@@ -41,12 +43,14 @@ final class ImageInput: @unchecked Sendable {
       }
       mode = 0o666
       isDevice = true
+      modified = nil
       return
     }
     let file = path == "-" ? File.standardInput : try File.open(path, .nonBlocking)
     let status = try file.status()
     mode = status.kind == .pipe ? 0o666 : status.mode
     isDevice = status.kind == .blockDevice
+    modified = status.kind == .regular ? status.modified : nil
     switch status.kind {
     case .regular, .blockDevice:
       kind = .file(file)
@@ -75,6 +79,7 @@ final class ImageInput: @unchecked Sendable {
     self.cancellation = cancellation
     size = nil
     isDevice = false
+    modified = nil
   }
 
   /// Takes the first `size` bytes of a disk.
@@ -84,6 +89,7 @@ final class ImageInput: @unchecked Sendable {
     self.size = size
     mode = 0o666
     isDevice = false
+    modified = nil
     self.cancellation = cancellation
   }
 
@@ -112,6 +118,17 @@ final class ImageInput: @unchecked Sendable {
     case .file, .export, .disk: true
     case .pipe, .stream: false
     }
+  }
+
+  /// Whether `checkUnchanged` would see that it changed: it is a regular file.
+  var showsChanges: Bool { modified != nil }
+
+  /// - Throws: `JobError` if it is a regular file that was written to since it was opened.
+  func checkUnchanged() throws {
+    guard case .file(let file) = kind, let modified, try file.status().modified != modified else { return }
+    throw JobError(
+      .io, "\(path) changed while it was read",
+      hint: "what was cut is of no one moment: run it again when nothing writes to it, or on a copy")
   }
 
   /// Fills `range` of `buffer` from `offset`; a pipe is read in order.

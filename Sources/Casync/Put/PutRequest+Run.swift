@@ -27,9 +27,10 @@ extension PutRequest {
       index, flags: headerFlags, chunker: chunker, mode: input.mode, opener)
     progress.begin(.working, total: input.size ?? 0)
     var tally = PutTally()
-    let imageDigest = digestsImage ? ImageDigest(digest) : nil
+    let imageDigest = digestsImage ? ImageDigest(digest, of: input, progress.cancellation) : nil
     // casync makes no store for an image of no chunks.
     if input.size != 0 { try store(input, index, imageDigest, opener, progress, &tally) }
+    try input.checkUnchanged()
     return tally.summary(
       try index.finish(), imageDigest?.finish(), chunks: index.count, start.duration(to: .now))
   }
@@ -48,12 +49,12 @@ extension PutRequest {
     let worker = try ChunkStorer(self, writer)
     let stream = ChunkStream(chunker: chunker, cancellation: progress.cancellation)
     let count = workers ?? WorkerPool<ChunkStorer.Context>.processorCount
-    try WorkerPool<Void>.with(count: 1, context: {}) { digesting in
+    try ImageDigest.withPool { digesting in
       try WorkerPool<Void>.with(count: 1, context: {}) { committing in
         var commit: Job<Void>?
         tally.holeBytes = try WorkerPool.with(count: count, context: { worker.context() }) { pool in
           try stream.cut(input, pool: pool) { piece in
-            imageDigest?.add(piece, on: digesting)
+            try imageDigest?.add(piece, on: digesting)
           } work: { context, batch in
             try worker.store(batch, context)
           } inOrder: { chunks in
