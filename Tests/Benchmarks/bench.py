@@ -100,8 +100,9 @@ class Bench:
         command = ["casync", "extract", f"--store={self.path('theirs')}", "--seed-output=no", *options]
         return [[*command, self.theirs, target], flush]
 
-    def make(self, verb, store=None):
-        return [[OURS, verb, f"--store={store or self.fresh('store')}", self.path("x.caibx"), self.image]]
+    def make(self, verb, store=None, *options):
+        store = store or self.fresh("store")
+        return [[OURS, verb, f"--store={store}", *options, self.path("x.caibx"), self.image]]
 
     def get(self, target, *options):
         return [[OURS, "get", f"--store={self.path('ours')}", "--state-dir=none", *options, self.new, target]]
@@ -135,7 +136,10 @@ class Bench:
             Row("put-again", "put again, every chunk already there", 25,
                 lambda _: self.make("put", path("ours")), lambda: put_floor(image, False)),
             Row("make-again", "make again, every chunk already there", 15,
-                lambda _: self.make("make", path("made")), lambda: put_floor(buzhash, False))])
+                lambda _: self.make("make", path("made")), lambda: put_floor(buzhash, False)),
+            Row("put-buzhash-again", "the same by put, which makes no digest of the image", None,
+                lambda _: self.make("put", path("made"), "--chunker=buzhash", "--digest=sha512-256"),
+                lambda: {digest: floor("digest", *buzhash)}, lambda: self.made)])
         get = Group("get", casync=self.casync_extract, target=self.file, rows=[
             Row("get", "get / extract into an empty file, warm local store", 6, self.get, lambda: {
                 "zstd of the chunks": floor("decompress", *image), digest: floor("digest", *image),
@@ -236,26 +240,28 @@ class Bench:
         return (64 << 10) + 48 * count // 1024
 
     def scale(self):
-        """The same jobs on images of other sizes, with one worker and with all."""
+        """The same jobs on images of other sizes, with one worker and with all: each once in a round, so that a
+        machine that changes its pace changes it for all sizes, and the fastest of the rounds."""
         sizes = [MiB << shift for shift in ((6, 7, 8) if self.options.quick else (9, 10, 11, 12))]
-        cores = self.floors.cores
-        for size in sizes:
-            image = self.path("scaled")
+        images = {size: self.path(f"scaled-{size}") for size in sizes}
+        for size, image in images.items():
             inputs.scale(IMAGES / self.image.name, image, size)
-            for workers, runs in ((1, 1), (cores, min(3, self.options.runs))):
-                puts, gets = [], []
-                for number in range(runs):
-                    report.say(f"{size >> 20} MiB, {workers} workers, {number + 1} of {runs}")
+        costs, limits = {}, {}
+        for number in range(min(3, self.options.runs)):
+            for size, image in images.items():
+                for workers in (1, self.floors.cores):
+                    report.say(f"{size >> 20} MiB, {workers} workers, {number + 1}")
                     store, index, target = self.fresh("store"), self.path("scaled.caibx"), self.path("target")
-                    os.sync()
-                    puts.append(run(OURS, "put", f"--store={store}", f"--workers={workers}", index, image))
-                    os.sync()
-                    gets.append(run(OURS, "get", f"--store={store}", f"--workers={workers}", index, target))
+                    options = [f"--store={store}", f"--workers={workers}", index]
+                    warm(image)
+                    for job, command in (("put", ["put", *options, image]), ("get", ["get", *options, target])):
+                        os.sync()
+                        costs.setdefault((job, size, workers), []).append(run(OURS, *command))
                     target.unlink()
-                for job, costs in (("put", puts), ("get", gets)):
-                    yield {"job": job, "size": size, "workers": workers, "cost": median(costs), "runs": costs,
-                           "rssLimit": self.rss_limit.__wrapped__(self, index)}
-            image.unlink()
+                    limits[size] = limits.get(size) or self.rss_limit.__wrapped__(self, index)
+        for (job, size, workers), runs in costs.items():
+            yield {"job": job, "size": size, "workers": workers, "cost": min(runs, key=lambda cost: cost.wall),
+                   "runs": runs, "rssLimit": limits[size]}
 
     def kernels(self):
         """Rates of the kernels in GB/s, hot and cold, of one process."""
