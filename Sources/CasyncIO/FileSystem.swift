@@ -69,14 +69,19 @@ package enum FileSystem {
 
   /// The directory part of a path: `.` for a bare name.
   package static func parent(of path: String) -> String {
-    guard let slash = path.lastIndex(of: "/") else { return "." }
+    guard let slash = lastSlash(in: path) else { return "." }
     let parent = path[..<slash]
     return parent.isEmpty ? "/" : String(parent)
   }
 
   /// The last component of a path.
   package static func name(of path: String) -> String {
-    path.lastIndex(of: "/").map { String(path[path.index(after: $0)...]) } ?? path
+    lastSlash(in: path).map { String(path[path.utf8.index(after: $0)...]) } ?? path
+  }
+
+  /// Of bytes, as the kernel sees it: a character may be a slash with an accent, and to find one is slow.
+  private static func lastSlash(in path: String) -> String.Index? {
+    path.utf8.lastIndex(of: UInt8(ascii: "/"))
   }
 
   /// realpath(3): no links, no dots; `nil` when there is nothing at `path`.

@@ -9,6 +9,8 @@ struct FileSystemTests {
     arguments: [
       ("a", ".", "a"), ("/a", "/", "a"), ("/a/b", "/a", "b"), ("a/b", "a", "b"), ("./a", ".", "a"),
       ("../a", "..", "a"), ("a/b/c", "a/b", "c"), ("/", "/", ""),
+      // A combining accent makes one character with the slash before it.
+      ("a/\u{301}b", "a", "\u{301}b"),
     ])
   func parts(path: String, parent: String, name: String) {
     #expect(FileSystem.parent(of: path) == parent)
