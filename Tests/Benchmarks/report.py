@@ -160,7 +160,7 @@ def page(results):
         if text := profiles(rows):
             parts.append(text)
     if "scale" in results:
-        parts += ["## Sizes and workers\n", "The faster of two runs, the sizes in turn.\n", scale(results["scale"])]
+        parts += ["## Sizes and workers\n", "The fastest run of each, the sizes in turn.\n", scale(results["scale"])]
     if "kernels" in results:
         parts += ["## Kernels, on one core\n", kernels(results["kernels"])]
     return "\n".join(parts)
